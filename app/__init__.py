@@ -1,0 +1,1 @@
+"""The runner: one diffusion pipeline behind an HTTP API."""

@@ -1,0 +1,129 @@
+"""Puts the requested accelerators on a loaded pipeline, or says why one cannot work."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from app.diffusion.accelerators import (
+    attention,
+    caching,
+    compiling,
+    deepcache,
+    layout,
+    memory,
+    quantizing,
+    sfast,
+)
+from app.diffusion.accelerators.active import Active
+from app.diffusion.accelerators.catalogue import (
+    ROW_BUCKETS,
+    Accelerator,
+    Denoiser,
+    requested,
+)
+from app.errors import ModelNotLoaded
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Reset = Callable[[], None]
+Apply = Callable[[Any, Settings, torch.device], Reset | None]
+"""Takes the pipeline, the settings and the device; returns what forgets the last request.
+
+Raises RuntimeError or ValueError, with a reason that completes "SFAST cannot work here: …".
+"""
+
+_FUNCTIONS: dict[str, Apply] = {
+    "ATTENTION_BACKEND": attention.choose_backend,
+    "FUSE_QKV": layout.fuse_qkv,
+    "CHANNELS_LAST": layout.channels_last,
+    "QUANTIZE=int8": quantizing.int8,
+    "QUANTIZE=fp8": quantizing.fp8,
+    "QUANTIZE=fp8-storage": quantizing.fp8_storage,
+    "DEEPCACHE": deepcache.enable,
+    "CACHE": caching.enable,
+    "VAE_SLICING": memory.slice_vae,
+    "VAE_TILING": memory.tile_vae,
+    "SFAST": sfast.trace,
+    "TORCH_COMPILE": compiling.compile_denoiser,
+    "OFFLOAD=model": memory.offload_models,
+    "OFFLOAD=group": memory.offload_groups,
+    "OFFLOAD=sequential": memory.offload_sequentially,
+}
+"""The function of each row of the catalogue."""
+
+
+def apply(pipe: Any, settings: Settings, device: torch.device) -> Active:
+    """Move the pipeline to its device and put on what the settings ask for.
+
+    Args:
+        pipe: a diffusers pipeline in main memory.
+        settings: see `app.diffusion.accelerators.catalogue`.
+        device: where it is to run.
+
+    Raises:
+        ModelNotLoaded: an accelerator cannot work here; the message names the remedy.
+    """
+    rows = requested(settings)
+    for row in rows:
+        _check(row, pipe, device)
+    if settings.offload is None:
+        pipe.to(device)
+    resets = [reset for row in rows if (reset := _put_on(row, pipe, settings, device))]
+    has_graphs = settings.sfast and device.type == "cuda"
+    return Active(
+        names=tuple(_label(row, settings) for row in rows),
+        keeps_state=any(row.keeps_state for row in rows),
+        buckets=ROW_BUCKETS if has_graphs else (),
+        resets=tuple(resets),
+        warms_up=settings.torch_compile or (settings.sfast and settings.sfast_warmup),
+    )
+
+
+def _check(row: Accelerator, pipe: Any, device: torch.device) -> None:
+    """Refuse what the row itself rules out."""
+    if row.denoiser is not None and getattr(pipe, row.denoiser, None) is None:
+        other = Denoiser.UNET if row.denoiser is Denoiser.TRANSFORMER else Denoiser.TRANSFORMER
+        raise ModelNotLoaded(
+            f"{row.setting} works on models with a {row.denoiser}; {type(pipe).__name__} has a "
+            f"{other}: unset {_name(row)}."
+        )
+    if row.cuda and device.type != "cuda":
+        raise ModelNotLoaded(
+            f"{row.setting} needs an NVIDIA GPU, and the model runs on {device}: unset "
+            f"{_name(row)} or start the container with `--gpus all`."
+        )
+    if row.package is not None and importlib.util.find_spec(row.package.module) is None:
+        raise ModelNotLoaded(
+            f"{row.setting} needs the package {row.package.module}, which is not installed: "
+            f"`pip install -r {row.package.requirements}`, or unset {_name(row)}."
+        )
+
+
+def _put_on(row: Accelerator, pipe: Any, settings: Settings, device: torch.device) -> Reset | None:
+    try:
+        return _FUNCTIONS[row.setting](pipe, settings, device)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, ImportError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelNotLoaded(
+            f"{_label(row, settings)} cannot work here: {reason}. Unset {_name(row)} to go "
+            "without it."
+        ) from error
+
+
+def _name(row: Accelerator) -> str:
+    """The environment variable alone."""
+    return row.setting.partition("=")[0]
+
+
+def _label(row: Accelerator, settings: Settings) -> str:
+    """The setting as people write it, with the value where there is a choice: `CACHE=…`."""
+    value = getattr(settings, _name(row).lower())
+    return _name(row) if value is True else f"{_name(row)}={value}"

@@ -1,0 +1,55 @@
+"""TORCH_COMPILE: the denoiser's repeated blocks, compiled once for all sizes."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Any
+
+import torch
+
+from app.diffusion.accelerators.denoiser import denoiser_of
+from app.settings import Settings
+
+RECOMPILE_LIMIT = 64
+"""Variants of one block's code: a UNet has its blocks in several
+widths, each with its own graph."""
+
+_VIDEO_BLOCKS = ["BasicTransformerBlock", "TemporalBasicTransformerBlock"]
+"""Those of Stable Video Diffusion's UNet, for which diffusers names none."""
+
+
+def compile_denoiser(pipe: Any, settings: Settings, _device: torch.device) -> None:
+    """Compile by region, with dynamic shapes; the first pass of each kind does the work.
+
+    Raises:
+        RuntimeError: there is no compiler for the generated code.
+        ValueError: the model has no repeated blocks, or the backend does not exist.
+    """
+    model = denoiser_of(pipe)
+    backend = settings.torch_compile_backend
+    if backend not in torch.compiler.list_backends(exclude_tags=()):
+        known = ", ".join(torch.compiler.list_backends())
+        raise ValueError(f"TORCH_COMPILE_BACKEND={backend} is none of eager, {known}")
+    if backend == "inductor":
+        _require_compiler()
+    if type(model).__name__ == "UNetSpatioTemporalConditionModel":
+        model._repeated_blocks = _VIDEO_BLOCKS
+    torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+    # Else two dimensions that are equal at first, as rows and tokens can be, stay tied for ever.
+    torch.fx.experimental._config.use_duck_shape = False
+    model.compile_repeated_blocks(fullgraph=True, dynamic=True, backend=backend)
+
+
+def compilations() -> int:
+    """Graphs compiled in this process so far."""
+    dynamo = sys.modules.get("torch._dynamo.utils")  # a second's import, if nothing is compiled
+    return 0 if dynamo is None else int(dynamo.counters["stats"]["unique_graphs"])
+
+
+def _require_compiler() -> None:
+    if not any(shutil.which(name) for name in ("g++", "clang++", "gcc", "clang")):
+        raise RuntimeError(
+            "inductor builds its kernels with a C++ compiler and finds none (in Debian: "
+            "`apt-get install g++ python3-dev`)"
+        )

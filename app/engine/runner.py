@@ -1,0 +1,284 @@
+"""The one way from a request to its media, shared by all doors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.diffusion.profiles import profile_for
+from app.engine.admission import Admission, own_size
+from app.engine.backend import Backend
+from app.engine.job import Generation, Job, Sample
+from app.engine.messages import Inputs
+from app.engine.metadata import png_text
+from app.engine.records import (
+    OK,
+    JobRecord,
+    Observer,
+    OnRefusal,
+    ignore_refusal,
+    log_record,
+    record_of,
+)
+from app.errors import RunnerError
+from app.media.formats import LOSSLESS, Encoding
+from app.media.pool import CodecPool
+from app.pipelines import PIPELINES
+from app.pipelines.base import Media, Params, Pipeline
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One encoded output.
+
+    Attributes:
+        data: the file's bytes; none where clients fetch it from `url`.
+        media_type: its MIME type.
+        seed, nsfw: of the sample it shows.
+        url: where it can be fetched; empty where it travels in the answer.
+    """
+
+    data: bytes
+    media_type: str
+    seed: int
+    nsfw: bool
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """All files of a job.
+
+    Attributes:
+        images: one file per image; of a video, one mp4 per video.
+        frames: of a video, its frames as PNGs, a tuple per video; empty otherwise.
+    """
+
+    images: tuple[File, ...]
+    frames: tuple[tuple[File, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A finished job, ready to be put into a protocol's words. Times are in seconds."""
+
+    job: Job
+    output: Output
+    warnings: tuple[str, ...]
+    encode_seconds: float
+
+    @property
+    def server_timing(self) -> str:
+        """Value of the `Server-Timing` header, in milliseconds."""
+        parts = {
+            "queue": self.job.queue_seconds,
+            "inference": self.job.inference_seconds,
+            "encode": self.encode_seconds,
+        }
+        return ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in parts.items())
+
+
+class Runner:
+    """What doors are given: the loaded pipeline, the backend and the codecs.
+
+    Attributes:
+        settings: of the service.
+        backend: what runs the jobs.
+        pipeline: the loaded one.
+        model_size: (width, height) that the model was trained for, where it is known.
+        native_size: (width, height) of a request that names none, where the model decides it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend,
+        codecs: CodecPool,
+        observers: Sequence[Observer] = (log_record,),
+        on_refusal: OnRefusal = ignore_refusal,
+    ) -> None:
+        self.settings = settings
+        self.backend = backend
+        self.pipeline: Pipeline = PIPELINES[settings.pipeline]
+        profile = profile_for(settings.model_id)
+        self.model_size = profile.native_size
+        self.native_size = own_size(profile)
+        self._admission = Admission(settings)
+        self._codecs = codecs
+        self._observers = observers
+        self._on_refusal = on_refusal
+
+    async def submit(
+        self,
+        params: Params,
+        upload: bytes | None,
+        *,
+        door: str,
+        job_id: str | None = None,
+        preview_every: int = 0,
+        size: tuple[int, int] | None = None,
+        time_limit: float | None = None,
+    ) -> Job:
+        """Check a request and queue it.
+
+        Args:
+            params: of the loaded pipeline.
+            upload: bytes of the input image's file, where the pipeline takes one.
+            door: name of the protocol, for the logs.
+            job_id: id that the client chose; a taken one is replaced.
+            preview_every: bring a preview with every n-th step; 0 for none.
+            size: (width, height) to bring the input image to, where params have none; its own
+                if None.
+            time_limit: seconds it may take, queueing included; REQUEST_TIMEOUT if None.
+
+        Raises:
+            BadRequest: what is wrong with the request.
+            Overloaded: there is no room.
+            ModelNotLoaded: there will be no worker.
+        """
+        try:
+            inputs, image = await self._prepare(params, upload, size)
+            return self.backend.submit(
+                inputs,
+                None if image is None else image.data,
+                door=door,
+                job_id=job_id,
+                preview_every=preview_every,
+                time_limit=time_limit,
+            )
+        except RunnerError as error:
+            self._on_refusal(door, error)
+            raise
+
+    async def check(self, params: Params, upload: bytes | None) -> None:
+        """Check a request that is to be submitted later.
+
+        Raises:
+            BadRequest: what is wrong with the request.
+        """
+        await self._prepare(params, upload, None)
+
+    async def finish(
+        self, job: Job, encoding: Encoding = LOSSLESS, *, with_frames: bool = True
+    ) -> Served:
+        """Wait for a job and encode what it made; tells the observers.
+
+        Args:
+            job: one that `submit` returned.
+            encoding: of its images; the frames of a video are always PNGs.
+            with_frames: whether a video's frames are wanted one by one, too.
+
+        Raises:
+            RunnerError: why there is nothing to encode.
+        """
+        try:
+            generation = await job.result()
+            start = time.perf_counter()
+            output = await self._encode(job, generation, encoding, with_frames)
+        except RunnerError as error:
+            self._report(self._record(job, type(error).__name__))
+            raise
+        served = Served(job, output, generation.warnings, time.perf_counter() - start)
+        self._report(self._record(job, OK, served.encode_seconds))
+        return served
+
+    async def encode_preview(
+        self, preview: memoryview, size: tuple[int, int], encoding: Encoding
+    ) -> bytes:
+        """Encode a preview as an image of the (width, height) that the final one will have."""
+        return await self._codecs.run(_preview, preview, size, encoding)
+
+    async def _prepare(
+        self, params: Params, upload: bytes | None, size: tuple[int, int] | None
+    ) -> tuple[Inputs, np.ndarray | None]:
+        image = None if upload is None else await self._codecs.run(self._decode, upload, size)
+        return self._admission.admit(params, None if image is None else image.shape), image
+
+    def _record(self, job: Job, outcome: str, encode_seconds: float = 0.0) -> JobRecord:
+        with_prompt = self.settings.log_prompts
+        return record_of(job, outcome, encode_seconds, with_prompt=with_prompt)
+
+    def _report(self, record: JobRecord) -> None:
+        for observe in self._observers:
+            observe(record)
+
+    def _decode(self, upload: bytes, size: tuple[int, int] | None) -> np.ndarray:
+        from app.media.decode import decode_image
+        from app.media.resize import cover, resize
+
+        image = decode_image(upload, max_pixels=self.settings.max_pixels)
+        if size:
+            self._admission.check_size(*size)
+            return cover(image, *size)
+        height, width, _ = image.shape
+        return resize(image, *self._admission.image_size(width, height))
+
+    async def _encode(
+        self, job: Job, generation: Generation, encoding: Encoding, with_frames: bool
+    ) -> Output:
+        if self.pipeline.media is Media.IMAGE:
+            return Output(await self._images(job, generation.samples, encoding))
+        fps = getattr(job.inputs.params, "fps", 8)
+        videos = asyncio.gather(*(self._mp4(sample, fps) for sample in generation.samples))
+        clips = generation.samples if with_frames else ()
+        frames = asyncio.gather(*(self._images(job, _frames(clip), LOSSLESS) for clip in clips))
+        return Output(tuple(await videos), tuple(await frames))
+
+    async def _images(
+        self, job: Job, samples: tuple[Sample, ...], encoding: Encoding
+    ) -> tuple[File, ...]:
+        files = (self._image(job, sample, encoding) for sample in samples)
+        return tuple(await asyncio.gather(*files))
+
+    async def _image(self, job: Job, sample: Sample, encoding: Encoding) -> File:
+        text: Mapping[str, str] = {}
+        if self.settings.embed_metadata:
+            text = png_text(job, self.settings.model_id, sample.seed)
+        data = await self._codecs.run(_image, sample.pixels, encoding, text)
+        return File(data, encoding.format.media_type, sample.seed, sample.nsfw)
+
+    async def _mp4(self, sample: Sample, fps: float) -> File:
+        data = await self._codecs.run(_mp4, sample.pixels, fps)
+        return File(data, "video/mp4", sample.seed, sample.nsfw)
+
+
+# These run in the codec pool's threads, where NumPy and Pillow are imported when they are first
+# needed: the service answers /health before it has them.
+
+
+def _image(pixels: memoryview, encoding: Encoding, text: Mapping[str, str]) -> bytes:
+    import numpy as np
+
+    return encoding.encode(np.asarray(pixels), text)
+
+
+def _preview(pixels: memoryview, size: tuple[int, int], encoding: Encoding) -> bytes:
+    import numpy as np
+
+    from app.media.resize import resize
+
+    return encoding.encode(resize(np.asarray(pixels), *size))
+
+
+def _mp4(pixels: memoryview, fps: float) -> bytes:
+    import numpy as np
+
+    from app.media.encode import encode_mp4
+
+    return encode_mp4(np.asarray(pixels), fps=fps)
+
+
+def _frames(video: Sample) -> tuple[Sample, ...]:
+    """The frames of a video as samples of their own, without copying."""
+    count, *shape = video.pixels.shape or ()
+    pixels = video.pixels.cast("B")
+    size = len(pixels) // count
+    frames = (pixels[i * size : (i + 1) * size].cast("B", shape) for i in range(count))
+    return tuple(Sample(frame, video.seed, video.nsfw) for frame in frames)

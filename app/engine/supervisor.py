@@ -1,0 +1,232 @@
+"""Keeps one worker process alive: starts it, hears it, replaces it when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol, cast
+
+from app.engine.channel import Channel
+from app.engine.messages import Configure, FromWorker, LoadFailed, Logged, Ready, ToWorker
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+WORKER_COMMAND = (sys.executable, "-m", "app.worker")
+FIRST_BACKOFF = 0.2
+"""Seconds before the first restart; doubled for each further death without a ready worker."""
+LONGEST_BACKOFF = 30.0
+LOAD_ATTEMPTS = 3
+"""Deaths in a row while loading after which the model counts as impossible to load."""
+
+
+class WorkerState(StrEnum):
+    """What the worker is doing."""
+
+    LOADING = "loading"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Listener(Protocol):
+    """Who hears of the worker; called on the event loop."""
+
+    def on_message(self, message: FromWorker, pixels: memoryview | None) -> None:
+        """The worker said something."""
+
+    def on_death(self, reason: str) -> None:
+        """The worker ended unasked; a new one is on its way."""
+
+    def on_failure(self, message: str) -> None:
+        """No worker can load the model; there will be no other."""
+
+
+class Supervisor:
+    """Owns the worker process.
+
+    `state`, `restarts` and `ready` (what the worker said of itself) may be read at any time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: Listener,
+        command: Sequence[str] = WORKER_COMMAND,
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._command = command
+        self._channel: Channel | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._load_deaths = 0
+        self._kill_reason = ""
+        self.state = WorkerState.LOADING
+        self.restarts = 0
+        self.ready: Ready | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the present worker."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the first worker; returns at once."""
+        self._task = asyncio.create_task(self._supervise())
+
+    async def stop(self) -> None:
+        """End the worker and stop replacing it."""
+        self.state = WorkerState.STOPPED
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def send(self, message: ToWorker, pixels: memoryview | None = None) -> None:
+        """Tell the worker something; a worker that is just dying does not hear it."""
+        if self._channel is None:
+            return
+        with contextlib.suppress(OSError):  # its death is reported by `on_death`
+            self._channel.send(message, pixels)
+
+    def replace(self, reason: str) -> None:
+        """Kill a worker that does not answer; `on_death` follows with this reason."""
+        if self._process:
+            self._kill_reason = reason
+            self._process.kill()
+
+    async def _supervise(self) -> None:
+        while True:
+            died = asyncio.Event()
+            process, channel = self._spawn(died)
+            try:
+                await died.wait()
+            finally:
+                reason = await self._reap(process, channel)
+            if self.state is WorkerState.FAILED:
+                return
+            await self._recover(reason)
+
+    async def _recover(self, reason: str) -> None:
+        """Report a death and wait out the back-off before the next start."""
+        was_ready = self.state is WorkerState.READY
+        self._load_deaths = 0 if was_ready else self._load_deaths + 1
+        logger.error("worker ended: %s", reason)
+        if self._load_deaths >= LOAD_ATTEMPTS:
+            self._fail(
+                f"MODEL_ID={self._settings.model_id}: the worker ended {LOAD_ATTEMPTS} times while "
+                f"loading ({reason}). Choose a smaller model or a machine with more memory."
+            )
+            return
+        self.state = WorkerState.RESTARTING if self.ready else WorkerState.LOADING
+        self.restarts += 1
+        self._listener.on_death(reason)
+        await asyncio.sleep(min(FIRST_BACKOFF * 2**self._load_deaths, LONGEST_BACKOFF))
+
+    def _spawn(self, died: asyncio.Event) -> tuple[subprocess.Popen[bytes], Channel]:
+        channel, theirs = Channel.pair()
+        with theirs:
+            process = _start_process(self._command, theirs, self._settings.worker_environment())
+        channel.send(Configure(self._settings))
+        self._process, self._channel, self._kill_reason = process, channel, ""
+        threading.Thread(
+            target=_listen,
+            args=(asyncio.get_running_loop(), channel, self._hear, died.set),
+            name="worker-listener",
+            daemon=True,
+        ).start()
+        return process, channel
+
+    def _hear(self, message: FromWorker, pixels: memoryview | None) -> None:
+        match message:
+            case Ready():
+                self.ready, self.state, self._load_deaths = message, WorkerState.READY, 0
+            case LoadFailed(reason):
+                self._fail(reason)
+                return
+            case Logged():
+                _log(message)
+                return
+            case _:
+                pass
+        self._listener.on_message(message, pixels)
+
+    def _fail(self, message: str) -> None:
+        self.state = WorkerState.FAILED
+        self._listener.on_failure(message)
+
+    async def _reap(self, process: subprocess.Popen[bytes], channel: Channel) -> str:
+        """End the process if it still runs, and say how it ended."""
+        self._process = self._channel = None
+        channel.close()
+        if self.state is WorkerState.STOPPED:
+            process.kill()
+        code = await asyncio.to_thread(_wait_or_kill, process)
+        return self._kill_reason or _describe_exit(code)
+
+
+def _start_process(
+    command: Sequence[str], theirs: socket.socket, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  # our own module
+        [*command, str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        env=environment,
+    )
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes], patience: float = 5.0) -> int:
+    """A worker whose channel is closed ends by itself; one that cannot is killed."""
+    try:
+        return process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _listen(
+    loop: asyncio.AbstractEventLoop,
+    channel: Channel,
+    hear: Callable[[FromWorker, memoryview | None], None],
+    end: Callable[[], None],
+) -> None:
+    """Body of the listening thread: hand every message to the event loop until the end."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+        try:
+            while True:
+                message, pixels = channel.receive()
+                loop.call_soon_threadsafe(hear, cast("FromWorker", message), pixels)
+        except EOFError:
+            loop.call_soon_threadsafe(end)
+
+
+def _log(line: Logged) -> None:
+    """Write a line of the worker's as if it were of this process."""
+    fields = {
+        "name": line.logger,
+        "levelno": line.level,
+        "levelname": logging.getLevelName(line.level),
+        "msg": line.text,
+        "created": line.time,
+        "msecs": line.time % 1 * 1000,
+    }
+    logging.getLogger(line.logger).handle(logging.makeLogRecord(fields))
+
+
+def _describe_exit(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    hint = ", often the system's out-of-memory killer" if name == "SIGKILL" else ""
+    return f"killed by {name}{hint}"

@@ -1,0 +1,60 @@
+"""The GPUs of this machine, read through NVML; without a driver there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pynvml
+
+from app.schemas import GPUInfo, GPUStats
+
+Reading = TypeVar("Reading")
+
+
+def gpu_info() -> dict[str, GPUInfo]:
+    """Name, memory and compute capability of every GPU, by index."""
+    return _read_each(_info)
+
+
+def gpu_stats() -> dict[str, GPUStats]:
+    """Memory and utilisation of every GPU, by index."""
+    return _read_each(_stats)
+
+
+def _read_each(read: Callable[[Any], Reading]) -> dict[str, Reading]:
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}  # no driver, or no GPU
+    try:
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return {str(index): read(handle) for index, handle in enumerate(handles)}
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _info(handle: Any) -> GPUInfo:
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+    return GPUInfo(
+        id=pynvml.nvmlDeviceGetUUID(handle),
+        name=pynvml.nvmlDeviceGetName(handle),
+        memory_total=memory.total,
+        memory_free=memory.free,
+        major=major,
+        minor=minor,
+    )
+
+
+def _stats(handle: Any) -> GPUStats:
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    utilization = pynvml.nvmlDeviceGetUtilizationRates(handle)
+    return GPUStats(
+        id=pynvml.nvmlDeviceGetUUID(handle),
+        name=pynvml.nvmlDeviceGetName(handle),
+        memory_total=memory.total,
+        memory_free=memory.free,
+        utilization_compute=utilization.gpu,
+        utilization_memory=utilization.memory,
+    )

@@ -1,0 +1,1 @@
+"""Asynchronous jobs that survive the process: their queue on disk and what serves it."""

@@ -1,0 +1,188 @@
+"""Calls to URLs that clients name: image downloads and webhooks, never into our own network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+import httpx
+
+from app.errors import ImageInvalid, UrlRefused
+from app.jobs.addresses import is_public
+from app.telemetry import trace_headers
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The IP addresses of a host, as text. Raises OSError where there are none."""
+
+IMAGE_SECONDS = 8.0
+"""For a whole download, redirects included: clients give /run ten seconds."""
+WEBHOOK_SECONDS = 10.0
+LOOKUP_SECONDS = 2.0
+"""For the first look at a webhook's name."""
+MAX_REDIRECTS = 3
+IMAGE_SCHEMES = ("https",)
+WEBHOOK_SCHEMES = ("https", "http")
+USER_AGENT = "diffusion-runner"
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """The system's own resolver."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(info[4][0]) for info in found]
+
+
+class PublicTransport(httpx.AsyncBaseTransport):
+    """Connects to public addresses only.
+
+    The name is resolved here, all its addresses are checked, and the connection goes to a
+    checked address: a name that resolves differently the next moment gains nothing. Redirects
+    come through here again. Certificates are checked against the name.
+    """
+
+    def __init__(self, allow_private: bool, resolve: Resolve = resolve) -> None:
+        self._allow_private = allow_private
+        self._resolve = resolve
+        # No connection is kept: it belongs to an address, and the next name may differ.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to the first address of its host that answers."""
+        host, failure = request.url.host, httpx.ConnectError("no address")
+        addresses = await checked_addresses(request.url, self._resolve, self._allow_private)
+        for address in addresses:
+            pinned = httpx.Request(
+                request.method,
+                request.url.copy_with(host=address),
+                headers=request.headers,  # `Host` keeps the name
+                stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": host},
+            )
+            try:
+                return await self._inner.handle_async_request(pinned)
+            except httpx.ConnectError as error:
+                failure = error
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._inner.aclose()
+
+
+async def checked_addresses(url: httpx.URL, resolve: Resolve, allow_private: bool) -> Sequence[str]:
+    """The addresses of a URL's host, all of which may be called.
+
+    Raises:
+        UrlRefused: one of them is private.
+        httpx.ConnectError: there are none.
+    """
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        addresses = await resolve(url.host, port)
+    except (OSError, UnicodeError) as error:
+        raise httpx.ConnectError(f"{url.host} has no address") from error
+    if not allow_private and not all(map(is_public, addresses)):
+        raise UrlRefused(
+            f"{url.host} leads to a private address, which this server does not call "
+            "(ALLOW_PRIVATE_URLS)."
+        )
+    return addresses
+
+
+class Outbound:
+    """Fetches images and calls webhooks."""
+
+    def __init__(self, *, allow_private: bool = False, resolve: Resolve = resolve) -> None:
+        self._allow_private = allow_private
+        self._resolve = resolve
+
+    def check_url(self, url: str, *, schemes: Sequence[str]) -> None:
+        """Refuse a URL that is none, or of another scheme.
+
+        Raises:
+            UrlRefused: what is wrong with it.
+        """
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise UrlRefused(f"This is not a URL: {error}") from error
+        allowed = (*schemes, "http") if self._allow_private else schemes
+        if parsed.scheme not in allowed or not parsed.host:
+            raise UrlRefused(f"A URL has to begin with {' or '.join(f'{s}://' for s in allowed)}.")
+        if parsed.userinfo:
+            raise UrlRefused("A URL must not hold a user's name or password.")
+
+    async def check_webhook(self, url: str) -> None:
+        """Refuse a webhook that can be seen to be unusable; each call of it is checked again.
+
+        Raises:
+            UrlRefused: what is wrong with it.
+        """
+        self.check_url(url, schemes=WEBHOOK_SCHEMES)
+        with contextlib.suppress(httpx.ConnectError, TimeoutError):  # it may have a name later
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                await checked_addresses(httpx.URL(url), self._resolve, self._allow_private)
+
+    async def image(self, url: str, max_bytes: int) -> bytes:
+        """Download an image file over https.
+
+        Raises:
+            UrlRefused: the URL, or one that it redirects to, is not one to be called.
+            ImageInvalid: there is no such file, or it is too large or too slow.
+        """
+        try:
+            async with (
+                asyncio.timeout(IMAGE_SECONDS),
+                self._client(IMAGE_SCHEMES, MAX_REDIRECTS) as client,
+            ):
+                return await self._download(client, url, max_bytes)
+        except TimeoutError as error:
+            reason = f"it took longer than {IMAGE_SECONDS:g} s"
+            raise ImageInvalid(f"The image's URL could not be fetched: {reason}.") from error
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise ImageInvalid(f"The image's URL could not be fetched: {reason}.") from error
+
+    async def post(self, url: str, body: bytes) -> int:
+        """Post JSON to a webhook; the status of the answer, which is not read.
+
+        Raises:
+            UrlRefused: the URL leads to a private address.
+            OSError: there was no answer in time.
+        """
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with asyncio.timeout(WEBHOOK_SECONDS), self._client(WEBHOOK_SCHEMES) as client:
+                request = client.stream("POST", url, content=body, headers=headers)
+                async with request as response:
+                    return response.status_code
+        except httpx.HTTPError as error:
+            raise OSError(str(error) or type(error).__name__) from error
+
+    async def _download(self, client: httpx.AsyncClient, url: str, max_bytes: int) -> bytes:
+        async with client.stream("GET", url) as response:
+            if response.status_code != httpx.codes.OK:
+                raise ImageInvalid(f"The image's URL answered {response.status_code}.")
+            data = bytearray()
+            async for chunk in response.aiter_raw():
+                data += chunk
+                if len(data) > max_bytes:
+                    raise ImageInvalid(f"The image is larger than {max_bytes} bytes.")
+        return bytes(data)
+
+    def _client(self, schemes: Sequence[str], redirects: int = 0) -> httpx.AsyncClient:
+        async def check(request: httpx.Request) -> None:
+            self.check_url(str(request.url), schemes=schemes)
+
+        return httpx.AsyncClient(
+            transport=PublicTransport(self._allow_private, self._resolve),
+            follow_redirects=redirects > 0,
+            max_redirects=redirects,
+            timeout=WEBHOOK_SECONDS,  # of each part; the whole call has a limit of its own
+            trust_env=False,  # a proxy would resolve the name again
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **trace_headers()},
+            event_hooks={"request": [check]},
+        )

@@ -1,0 +1,58 @@
+"""What serves asynchronous jobs and media by URL, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from app.engine.runner import Runner
+from app.jobs.outbound import Outbound
+from app.jobs.publishing import Publisher
+from app.jobs.queue import JobQueue
+from app.media.shelf import MediaShelf
+from app.settings import MEBIBYTE
+
+HOUR = 3600.0
+
+
+class JobServices:
+    """The durable queue, the media shelf, and the calls that they make.
+
+    Nothing is read or written before `start`, and no folder is made before it is needed.
+    """
+
+    def __init__(self, runner: Runner, clock: Callable[[], float] = time.time) -> None:
+        """Compose; `clock` counts seconds since 1970."""
+        settings = runner.settings
+        self._backend = runner.backend
+        self.shelf = MediaShelf(
+            settings.data_dir / "media",
+            limit_bytes=int(settings.media_limit_mb * MEBIBYTE),
+            retention=settings.media_retention * HOUR,
+            clock=clock,
+        )
+        self.publisher = Publisher(self.shelf)
+        self.outbound = Outbound(allow_private=settings.allow_private_urls)
+        self.queue = JobQueue(runner, self.publisher, self.outbound, clock=clock)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take up what an earlier process left. The backend has been started."""
+        await self.queue.start()
+        self._sweeping = asyncio.create_task(self.shelf.sweep_for_ever())
+
+    async def drain(self) -> None:
+        """Drain the backend, and write what became of the jobs; those that wait stay on disk."""
+        self.queue.refuse()
+        await self._backend.drain()
+        await self.queue.settle()
+
+    async def stop(self) -> None:
+        """End everything, the backend first."""
+        self.queue.refuse()
+        await self._backend.stop()
+        await self.queue.stop()
+        if self._sweeping:
+            self._sweeping.cancel()
+        await asyncio.to_thread(self.shelf.close)

@@ -1,0 +1,279 @@
+# ruff: noqa: S608  # the parts that statements are made of are constants of this file
+"""The table of jobs in SQLite. Each method of `JobStore` is one short transaction.
+
+The states are written by compare-and-set: a job that has ended is not ended again, so that a
+late result cannot overwrite a cancellation, nor the other way about.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+
+from app.engine.runner import File
+from app.jobs.durable import DurableJob, JobState, Order
+from app.jobs.schema import prepare
+
+_PAGES_FREED = 5000
+"""Most pages of 4 KiB given back at a time, so that nobody waits for it."""
+_COLUMNS = ", ".join(field.name for field in fields(DurableJob))
+_ALIVE = "state IN ('IN_QUEUE', 'IN_PROGRESS')"
+_ENDED = """finished = :now, expires = min(created + ttl, :now + retention),
+    webhook_tries = 0, webhook_due = iif(webhook = '', NULL, :now)"""
+"""What every end of a job sets beside its state."""
+
+
+class JobStore:
+    """Jobs, their input images and their results. Belongs to one thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take over a connection in autocommit mode, to a file of this version or a new one."""
+        self._connection = connection
+        connection.row_factory = sqlite3.Row
+        prepare(connection)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    # Accepting --------------------------------------------------------------------------
+
+    def add(self, job_id: str, pipeline: str, order: Order, now: float) -> None:
+        """Queue a job."""
+        with self._transaction():
+            self._connection.execute(
+                """INSERT INTO jobs (id, door, pipeline, params, state, low_priority, created,
+                    expires, execution_timeout, ttl, retention, result_limit, urls, base_url,
+                    webhook) VALUES (?, ?, ?, ?, 'IN_QUEUE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    job_id,
+                    order.door,
+                    pipeline,
+                    order.params.model_dump_json(exclude_unset=True),
+                    order.low_priority,
+                    now,
+                    now + order.ttl,
+                    order.execution_timeout,
+                    order.ttl,
+                    order.retention,
+                    order.result_limit,
+                    order.urls,
+                    order.base_url,
+                    order.webhook,
+                ),
+            )
+            if order.image is not None:
+                self._connection.execute("INSERT INTO images VALUES (?, ?)", (job_id, order.image))
+
+    def retry(self, job_id: str) -> bool:
+        """Queue a job that failed or timed out again, behind all others."""
+        return self._changed(
+            """UPDATE jobs SET seq = (SELECT max(seq) + 1 FROM jobs), state = 'IN_QUEUE',
+                started = NULL, finished = NULL, error = '', attempts = 0,
+                retries = retries + 1, expires = created + ttl, webhook_due = NULL
+                WHERE id = :id AND state IN ('FAILED', 'TIMED_OUT')""",
+            id=job_id,
+        )
+
+    # Reading ----------------------------------------------------------------------------
+
+    def find(self, job_id: str, now: float) -> DurableJob | None:
+        """A job that has not expired."""
+        return self._one("WHERE id = :id AND expires > :now", id=job_id, now=now)
+
+    def of_door(self, door: str, now: float) -> list[DurableJob]:
+        """The jobs that came through a door, the newest first."""
+        condition = "WHERE door = :door AND expires > :now ORDER BY seq DESC"
+        return self._all(condition, door=door, now=now)
+
+    def next_waiting(self, without: Collection[str], now: float) -> DurableJob | None:
+        """The first job of the queue that is not among those that are taken already."""
+        marks = ", ".join("?" * len(without))
+        return self._one(
+            f"""WHERE state = 'IN_QUEUE' AND id NOT IN ({marks}) AND expires > ?
+                ORDER BY low_priority, seq LIMIT 1""",
+            *without,
+            now,
+        )
+
+    def position(self, job: DurableJob) -> int:
+        """How many jobs of the queue stand before this one."""
+        return self._number(
+            """SELECT count(*) FROM jobs WHERE state = 'IN_QUEUE'
+                AND (low_priority, seq) < (:low_priority, :seq)""",
+            low_priority=job.low_priority,
+            seq=job.seq,
+        )
+
+    def waiting(self) -> int:
+        """Length of the queue."""
+        return self._number("SELECT count(*) FROM jobs WHERE state = 'IN_QUEUE'")
+
+    def counts(self, now: float) -> tuple[dict[JobState, int], int]:
+        """How many jobs are in each state, and how many retries they had."""
+        rows = self._connection.execute(
+            """SELECT state, count(*), sum(retries) FROM jobs WHERE expires > ? GROUP BY state""",
+            (now,),
+        ).fetchall()
+        return {JobState(row[0]): row[1] for row in rows}, sum(row[2] for row in rows)
+
+    def image(self, job_id: str) -> bytes | None:
+        """The input image's file."""
+        row = self._connection.execute(
+            "SELECT data FROM images WHERE job_id = ?", (job_id,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def files(self, job_id: str) -> tuple[File, ...]:
+        """What a completed job made."""
+        rows = self._connection.execute(
+            "SELECT * FROM files WHERE job_id = ? ORDER BY position", (job_id,)
+        ).fetchall()
+        return tuple(
+            File(row["data"], row["media_type"], int(row["seed"]), bool(row["nsfw"]), row["url"])
+            for row in rows
+        )
+
+    # Running ----------------------------------------------------------------------------
+
+    def start(self, job_id: str, now: float) -> int:
+        """Note that the worker started a job; how often it did so far, 0 if the job has ended."""
+        row = self._connection.execute(
+            f"""UPDATE jobs SET state = 'IN_PROGRESS', started = :now, attempts = attempts + 1
+                WHERE id = :id AND {_ALIVE} RETURNING attempts""",
+            {"id": job_id, "now": now},
+        ).fetchall()
+        return row[0][0] if row else 0
+
+    def requeue(self, job_id: str, uncount: int = 0) -> bool:
+        """Put a job that was started back into its place, and forget `uncount` of its starts."""
+        return self._changed(
+            f"""UPDATE jobs SET state = 'IN_QUEUE', started = NULL,
+                attempts = attempts - :uncount WHERE id = :id AND {_ALIVE}""",
+            id=job_id,
+            uncount=uncount,
+        )
+
+    def complete(self, job_id: str, files: Sequence[File], warnings: str, now: float) -> bool:
+        """End a job with its result; False if it has ended otherwise.
+
+        Its input image goes: a completed job is not run again.
+        """
+        with self._transaction():
+            changed = self._changed(
+                f"""UPDATE jobs SET state = 'COMPLETED', warnings = :warnings, {_ENDED}
+                    WHERE id = :id AND {_ALIVE}""",
+                id=job_id,
+                now=now,
+                warnings=warnings,
+            )
+            if changed:
+                self._connection.execute("DELETE FROM images WHERE job_id = ?", (job_id,))
+                self._connection.executemany(
+                    "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        (job_id, i, file.media_type, str(file.seed), file.nsfw, file.url, file.data)
+                        for i, file in enumerate(files)
+                    ),
+                )
+        return changed
+
+    def end(self, job_id: str, state: JobState, error: str, now: float) -> bool:
+        """End a job without a result; False if it has ended already."""
+        return self._changed(
+            f"UPDATE jobs SET state = :state, error = :error, {_ENDED} WHERE id = :id AND {_ALIVE}",
+            id=job_id,
+            state=state,
+            error=error,
+            now=now,
+        )
+
+    def recover(self, most_attempts: int, now: float) -> tuple[int, int]:
+        """After the end of the process: running jobs wait again, or fail at their last start.
+
+        Returns:
+            How many wait again, and how many failed.
+        """
+        reason = (
+            f"The service ended while it ran this job, {most_attempts} times (JOB_ATTEMPTS); "
+            "it is not started again."
+        )
+        with self._transaction():
+            failed = self._connection.execute(
+                f"""UPDATE jobs SET state = 'FAILED', error = :error, {_ENDED}
+                    WHERE state = 'IN_PROGRESS' AND attempts >= :most""",
+                {"error": reason, "most": most_attempts, "now": now},
+            )
+            again = self._connection.execute(
+                """UPDATE jobs SET state = 'IN_QUEUE', started = NULL
+                    WHERE state = 'IN_PROGRESS'"""
+            )
+        return again.rowcount, failed.rowcount
+
+    # Removing ---------------------------------------------------------------------------
+
+    def purge(self) -> list[str]:
+        """Remove all jobs that wait; their ids."""
+        rows = self._connection.execute("DELETE FROM jobs WHERE state = 'IN_QUEUE' RETURNING id")
+        return [row[0] for row in rows.fetchall()]
+
+    def remove(self, job_id: str) -> bool:
+        """Remove a job and its result."""
+        return self._changed("DELETE FROM jobs WHERE id = :id", id=job_id)
+
+    def remove_expired(self, now: float) -> list[str]:
+        """Remove the jobs whose time is over, and give their room on the disk back; their ids."""
+        rows = self._connection.execute(
+            "DELETE FROM jobs WHERE expires <= ? RETURNING id", (now,)
+        ).fetchall()
+        self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_FREED})").fetchall()
+        return [row[0] for row in rows]
+
+    # Webhooks ---------------------------------------------------------------------------
+
+    def due_webhooks(self, now: float, most: int) -> list[DurableJob]:
+        """The ended jobs of which a webhook is to hear now, those that wait longest first."""
+        condition = "WHERE webhook_due <= :now ORDER BY webhook_due LIMIT :most"
+        return self._all(condition, now=now, most=most)
+
+    def plan_webhook(self, job_id: str, due: float | None) -> None:
+        """Note that a webhook was called, and when it is to be called again, if at all."""
+        self._changed(
+            """UPDATE jobs SET webhook_tries = webhook_tries + 1, webhook_due = :due
+                WHERE id = :id AND webhook_due IS NOT NULL""",
+            id=job_id,
+            due=due,
+        )
+
+    # Inside -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _changed(self, statement: str, **values: object) -> bool:
+        return self._connection.execute(statement, values).rowcount > 0
+
+    def _number(self, query: str, **values: object) -> int:
+        return int(self._connection.execute(query, values).fetchone()[0])
+
+    def _one(self, condition: str, *marks: object, **values: object) -> DurableJob | None:
+        return next(iter(self._all(condition, *marks, **values)), None)
+
+    def _all(self, condition: str, *marks: object, **values: object) -> list[DurableJob]:
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs {condition}", marks or values)
+        return [_job(row) for row in rows.fetchall()]
+
+
+def _job(row: sqlite3.Row) -> DurableJob:
+    flags = {"low_priority": bool(row["low_priority"]), "urls": bool(row["urls"])}
+    return DurableJob(**{**dict(row), **flags, "state": JobState(row["state"])})

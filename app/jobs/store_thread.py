@@ -1,0 +1,150 @@
+"""The store's own thread: the event loop never waits for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from app.errors import DataFolderUnusable
+from app.jobs.schema import VERSION, version_of
+from app.jobs.store import JobStore
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 2.0
+"""Seconds to wait for another service that is just ending."""
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+class StoreThread:
+    """Opens the store in DATA_DIR on first use and calls it, one transaction at a time.
+
+    One process uses a folder at a time: two would run the same jobs. A lock on a file says
+    which; the system drops it however the process ends.
+    """
+
+    def __init__(
+        self, folder: Path, *, most_attempts: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            folder: DATA_DIR.
+            most_attempts: see `JobStore.recover`.
+            clock: seconds since 1970.
+        """
+        self._folder = folder
+        self._most_attempts = most_attempts
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, "jobs")
+        self._lock: TextIOWrapper | None = None
+        self._store: JobStore | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there may be jobs: the store is open, or was made by an earlier process."""
+        return self.is_open or self._path.exists()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store was used."""
+        return self._store is not None
+
+    async def open(self) -> None:
+        """Open the store, if it exists.
+
+        Raises:
+            DataFolderUnusable: another service uses it, or it cannot be read.
+        """
+        if self.exists:
+            await self.call(JobStore.waiting)
+
+    async def call(
+        self,
+        method: Callable[Concatenate[JobStore, P], Result],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result:
+        """Run a method of the store in its thread; makes the store if there is none.
+
+        Raises:
+            DataFolderUnusable: the store cannot be opened.
+            sqlite3.Error: the disk is full or broken; nothing was changed.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._thread, lambda: method(self._opened(), *args, **kwargs)
+        )
+
+    def close(self) -> None:
+        """Finish what was begun, close the store and free its folder."""
+        self._thread.submit(self._close)
+        self._thread.shutdown(wait=True)
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / "jobs.sqlite3"
+
+    def _opened(self) -> JobStore:
+        if self._store is None:
+            self._store = self._open()
+        return self._store
+
+    def _open(self) -> JobStore:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._acquire_lock()
+            store = JobStore(self._connect())
+        except (OSError, sqlite3.Error) as error:
+            raise DataFolderUnusable(
+                f"DATA_DIR={self._folder} cannot hold asynchronous jobs: {error}. Let the service "
+                "write there, or name another folder."
+            ) from error
+        again, failed = store.recover(self._most_attempts, self._clock())
+        logger.info(
+            "jobs in %s: %d wait, %d of them were interrupted; %d failed",
+            self._path, store.waiting(), again, failed,
+        )  # fmt: skip
+        return store
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        if (found := version_of(connection)) not in (0, VERSION):
+            connection.close()
+            raise DataFolderUnusable(
+                f"{self._path} was written by another version of this service (schema {found}, "
+                f"here {VERSION}): name another DATA_DIR, or remove the file."
+            )
+        return connection
+
+    def _acquire_lock(self) -> None:
+        if self._lock is None:
+            self._lock = (self._folder / "jobs.lock").open("w")
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise DataFolderUnusable(
+                        f"DATA_DIR={self._folder} is in use by another service: give each a "
+                        "folder of its own."
+                    ) from None
+                time.sleep(0.05)
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        if self._lock is not None:
+            self._lock.close()

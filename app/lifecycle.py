@@ -1,0 +1,68 @@
+"""Start, drain and end of the process around an ASGI application.
+
+Uvicorn closes its port at once on SIGTERM; the handlers here let it go on answering while the
+running jobs finish, and then hand the signal on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+logger = logging.getLogger(__name__)
+
+ERROR_LINGER = 2.0
+"""Seconds that /health answers ERROR before the process ends, so that a poller sees it."""
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class GracefulExit:
+    """Defers SIGTERM and SIGINT until `drain` has returned; a second signal does not wait."""
+
+    def __init__(self, drain: Callable[[], Any]) -> None:
+        self._drain = drain
+        self._previous: dict[int, Handler] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def install(self) -> None:
+        """Take over the signals, where this thread may (the main thread of a server)."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.getsignal(number)
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def exit_after(self, seconds: float) -> None:
+        """End the server as SIGTERM would."""
+        asyncio.get_running_loop().call_later(seconds, self._on_signal, signal.SIGTERM)
+
+    def _on_signal(self, number: int) -> None:
+        if self._task is None:
+            logger.info("%s: finishing the running jobs", signal.Signals(number).name)
+            self._task = asyncio.create_task(self._finish(number))
+        else:
+            self._pass_on(number)
+
+    async def _finish(self, number: int) -> None:
+        try:
+            await self._drain()
+        finally:
+            self._pass_on(number)
+
+    def _pass_on(self, number: int) -> None:
+        """Let the server end; asked directly, uvicorn exits 0 rather than by the signal."""
+        handler = self._previous.get(number)
+        server = getattr(handler, "__self__", None)
+        if isinstance(server, uvicorn.Server):
+            server.should_exit = True
+        elif callable(handler):
+            handler(number, None)

@@ -1,0 +1,162 @@
+"""Composes the service: `create_app(settings)`, and `app` for `uvicorn app.main:app`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from app.activity import Activity
+from app.engine.backend import Backend, Health
+from app.engine.records import log_record
+from app.engine.runner import Runner
+from app.engine.service import LocalService
+from app.error_table import ErrorTable
+from app.hardware import gpu_stats
+from app.jobs.services import JobServices
+from app.lifecycle import ERROR_LINGER, GracefulExit
+from app.log import configure_logging
+from app.log_tail import LogTail
+from app.media.pool import CodecPool
+from app.metrics import Metrics
+from app.openapi import describe
+from app.request_id import RequestId
+from app.routes import activity as activity_door
+from app.routes import events, generate, hardware, health, huggingface, jobs, openai, page
+from app.routes import metrics as metrics_door
+from app.routes.door import Door
+from app.routes.gates import BodyLimit, Guard, TokenGate, at
+from app.routes.media import MediaDoor
+from app.settings import DoorName, Settings, SettingsError
+from app.telemetry import start_tracing
+
+
+def create_app(
+    settings: Settings, backend: Backend | None = None, more_doors: Sequence[Door] = ()
+) -> FastAPI:
+    """The application that serves the pipeline of `settings`.
+
+    Args:
+        settings: the configuration.
+        backend: what runs the jobs; by default a worker process on this machine.
+        more_doors: protocols beside those that DOORS names.
+
+    Raises:
+        SettingsError: a setting asks for packages that are not installed.
+    """
+    codecs, activity, log_tail = CodecPool(), Activity(), LogTail()
+    backend = backend or LocalService(settings)
+    metrics = Metrics(backend, gpu_stats, lambda: services.shelf.stored_bytes, settings.pipeline)
+    tracing = start_tracing(settings)
+    observers = [log_record, activity.observe, metrics.observe]
+    if tracing:
+        observers.append(tracing.observe)
+    runner = Runner(settings, backend, codecs, observers, metrics.refuse)
+    services = JobServices(runner)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        exit_ = GracefulExit(services.drain)
+        exit_.install()
+        logging.getLogger().addHandler(log_tail)
+        await runner.backend.start(on_failure=lambda: exit_.exit_after(ERROR_LINGER))
+        await services.start()
+        yield
+        await services.stop()
+        codecs.close()
+        if tracing:
+            tracing.close()
+        logging.getLogger().removeHandler(log_tail)
+
+    app = FastAPI(title="Diffusion Runner", version=settings.version, lifespan=lifespan)
+    app.state.runner, app.state.services = runner, services
+    app.include_router(health.router())
+    app.include_router(hardware.router())
+    app.include_router(metrics_door.router(metrics))
+    app.include_router(MediaDoor(services.shelf, codecs).router())
+    app.include_router(events.EventsDoor(runner, services.queue).router())
+    doors = [*_doors(runner, services, codecs, activity, log_tail), *more_doors]
+    for door in doors:
+        app.include_router(door.router)
+    errors = ErrorTable(settings.overload_status, [door.dialect for door in doors if door.dialect])
+    errors.install(app)
+    _add_gates(app, settings, [events.guard, *(door.guard for door in doors)], errors)
+    if tracing:
+        tracing.install(app)
+    app.openapi = lambda: describe(app, runner.native_size)  # type: ignore[method-assign]
+    return app
+
+
+def _doors(
+    runner: Runner, services: JobServices, codecs: CodecPool, activity: Activity, log_tail: LogTail
+) -> list[Door]:
+    """The protocols that DOORS names."""
+    pipeline = runner.pipeline
+    queue_api = jobs.JobsDoor(runner, services.queue, services.outbound, codecs)
+    page_router = APIRouter()
+    page_router.include_router(activity_door.router(activity, log_tail))
+    page_router.include_router(page.router())
+    doors = [
+        Door(DoorName.LIVEPEER, generate.router(pipeline), at(f"/{pipeline.name}")),
+        Door(DoorName.OPENAI, openai.router([pipeline]), openai.guard, openai.DIALECT),
+        Door(
+            DoorName.HUGGINGFACE,
+            huggingface.router([pipeline]),
+            huggingface.guard,
+            huggingface.DIALECT,
+        ),
+        Door(DoorName.RUNPOD, queue_api.router(), jobs.guard, jobs.DIALECT),
+        Door(DoorName.PAGE, page_router, at(activity_door.PATH)),
+    ]
+    return [door for door in doors if door.name in runner.settings.doors]
+
+
+def _add_gates(
+    app: FastAPI, settings: Settings, guards: Sequence[Guard], errors: ErrorTable
+) -> None:
+    """The last one added is the first that a request meets."""
+    app.add_middleware(BodyLimit, settings.max_upload_bytes, errors.response)
+    if settings.auth_token:
+        app.add_middleware(
+            TokenGate,
+            settings.auth_token.get_secret_value(),
+            guards,
+            jobs.guard,  # RunPod's clients may send the bare token
+            errors.response,
+        )
+    app.add_middleware(RequestId)
+
+
+def exit_code(app: FastAPI) -> int:
+    """What the process should report: 1 if the model could not be loaded."""
+    runner: Runner = app.state.runner
+    return 1 if runner.backend.status().health is Health.ERROR else 0
+
+
+def read_settings() -> Settings:
+    """The settings of the environment; ends the process with one line if they are unusable."""
+    try:
+        return Settings.from_environment()
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
+
+
+def create_app_from_environment() -> FastAPI:
+    """The application of the environment's settings, its logging set up; ends as above."""
+    settings = read_settings()
+    configure_logging(settings)
+    try:
+        return create_app(settings)
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
+
+
+def __getattr__(name: str) -> Any:
+    """Build `app` when uvicorn asks for it, so that importing this module starts nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    return create_app_from_environment()

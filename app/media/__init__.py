@@ -1,0 +1,1 @@
+"""Pixels in and out: decoding of untrusted uploads, encoding of finished samples. No torch."""

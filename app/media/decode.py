@@ -1,0 +1,230 @@
+"""Untrusted uploads to pixels: everything that is not plainly one still picture is refused.
+
+PNG, JPEG, WebP and BMP are read. The file's signature picks the one Pillow plugin that sees it, and
+its header's size is checked before anything of that size is allocated. Not read, on purpose: GIF
+(Pillow allocates a frame while it opens the file, before its size can be checked), TIFF
+(several pages, dozens of encodings), HEIC and AVIF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from app.errors import ImageInvalid
+from app.media.data_url import decode_base64_image
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+    from app.media.pixels import Pixels
+
+__all__ = ["decode_base64_image", "decode_image"]
+
+_REMEDY = "send one still picture as PNG, JPEG, WebP or BMP."
+
+# EXIF 2.32, tag 0x0112: what has to be done to stored pixels to see them upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow's mode to the colour space that an ICC profile (ICC.1:2022, table 19) has to declare.
+_PROFILE_SPACE = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+_MAX_PROFILE_BYTES = 4 * 1024 * 1024  # the largest press profiles in use take 2 to 3 MB
+
+# A progressive JPEG takes about ten scans. Each costs a pass over all pixels but only some forty
+# bytes, so that a few megabytes of them would keep a core busy for minutes.
+_JPEG_SCAN = b"\xff\xda"
+_MAX_JPEG_SCANS = 100
+
+_PNG_BIT_DEPTH = 24  # where IHDR keeps it
+
+
+def decode_image(data: bytes, *, max_pixels: int) -> Pixels:
+    """Decode an image file into a writable, C-contiguous (height, width, 3) uint8 RGB array.
+
+    The picture comes out as a viewer shows it: turned upright by its EXIF orientation, converted to
+    sRGB by its ICC profile (a broken or mismatched one is ignored), CMYK and grey widened to RGB,
+    16 bits a sample scaled to 8, transparency laid over white. A phone's multi-picture JPEG gives
+    its first picture.
+
+    Args:
+        data: the file's bytes.
+        max_pixels: the largest width times height that is accepted.
+
+    Raises:
+        ImageInvalid: the bytes are not one still image of an accepted format and size, whole and
+            undamaged. Nothing else is raised.
+    """
+    plugin = _plugin(data)
+    try:
+        image = plugin(BytesIO(data))
+        _check_size(image.size, max_pixels)
+        _check_still(image)
+        image.load()
+        _rescale_transparent_colour(image, data)
+        return np.array(_upright(_flatten(image), image))
+    except ImageInvalid:
+        raise
+    except Exception as cause:  # a decoder may raise anything on bytes made to break it
+        raise _explain(cause) from cause
+
+
+def _plugin(data: bytes) -> Callable[[BytesIO], ImageFile]:
+    """Return the reader for the file's signature."""
+    if not data:
+        raise ImageInvalid(f"The image is empty: {_REMEDY}")
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile
+    if data.startswith(b"\xff\xd8\xff"):
+        _check_scans(data)
+        return JpegImageFile
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WebPImageFile
+    if data.startswith(b"BM"):
+        return BmpImageFile
+    raise ImageInvalid(f"{_describe(data)}: {_REMEDY}")
+
+
+def _describe(data: bytes) -> str:
+    """Say what a refused file seems to be."""
+    if data.startswith(b"GIF8"):
+        return "GIF images are not accepted"
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF images are not accepted"
+    if data[4:8] == b"ftyp":
+        return "HEIC, AVIF and video files are not accepted"
+    return "The file is not an image of a known format"
+
+
+def _check_scans(data: bytes) -> None:
+    if data.count(_JPEG_SCAN) > _MAX_JPEG_SCANS:
+        raise ImageInvalid(
+            f"The JPEG has more than {_MAX_JPEG_SCANS} scans: save it as a baseline JPEG or a PNG."
+        )
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise ImageInvalid(f"The image has no pixels ({width}x{height}): {_REMEDY}")
+    if width * height > max_pixels:
+        raise ImageInvalid(
+            f"The image is too large: {width}x{height} is more than {max_pixels} pixels; "
+            "scale it down."
+        )
+
+
+def _check_still(image: ImageFile) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ImageInvalid(f"The image is animated ({frames} frames): {_REMEDY}")
+
+
+def _rescale_transparent_colour(image: ImageFile, data: bytes) -> None:
+    """Bring a PNG's transparent colour to 8 bits, as Pillow does with the pixels only."""
+    transparent = image.info.get("transparency")
+    if not isinstance(image, PngImageFile) or transparent is None:
+        return
+    depth = data[_PNG_BIT_DEPTH]
+    if image.mode == "L" and depth < 8:
+        image.info["transparency"] = transparent * 255 // (2**depth - 1)
+    elif image.mode == "RGB" and depth == 16:
+        image.info["transparency"] = tuple(sample >> 8 for sample in transparent)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Return `image` as opaque sRGB, transparency over white."""
+    profile = image.info.get("icc_profile")
+    colour, alpha = _split_alpha(_narrow(image))
+    srgb = _to_srgb(colour, profile)
+    if alpha is None:
+        return srgb
+    canvas = Image.new("RGB", srgb.size, "white")
+    canvas.paste(srgb, mask=alpha)
+    return canvas
+
+
+def _narrow(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would clip."""
+    if not image.mode.startswith("I;16"):
+        return image
+    samples = np.asarray(image).astype(np.uint32)
+    grey = Image.fromarray(((samples * 255 + 32_767) // 65_535).astype(np.uint8))
+    transparent = image.info.get("transparency")
+    if transparent is not None:
+        opaque = np.where(samples == transparent, 0, 255).astype(np.uint8)
+        grey = Image.merge("LA", (grey, Image.fromarray(opaque)))
+    return grey
+
+
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the colour (L, RGB or CMYK) and, where there is transparency, the alpha (L)."""
+    if image.mode == "LA":
+        return image.getchannel("L"), image.getchannel("A")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return rgba.convert("RGB"), rgba.getchannel("A")
+    if image.mode in _PROFILE_SPACE:
+        return image, None
+    return image.convert("RGB"), None
+
+
+def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return `colour` as RGB, through its ICC profile where that is usable and not sRGB itself."""
+    if profile and len(profile) <= _MAX_PROFILE_BYTES:
+        try:
+            converted = _through_profile(colour, profile)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            converted = None  # the picture is still good; most software shows it as sRGB, too
+        if converted is not None:
+            return converted
+    return colour.convert("RGB")
+
+
+def _through_profile(colour: Image.Image, profile: bytes) -> Image.Image | None:
+    source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    is_srgb = (source.profile.profile_description or "").startswith("sRGB")
+    if is_srgb or source.profile.xcolor_space.strip() != _PROFILE_SPACE[colour.mode]:
+        return None
+    return ImageCms.profileToProfile(
+        colour,
+        source,
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+
+
+def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:
+    """Turn `rgb` as the EXIF of the file it came from says; unreadable EXIF says nothing."""
+    try:
+        method = _UPRIGHT.get(original.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # as above: a parser on hostile bytes, and the picture is fine without it
+        return rgb
+    return rgb if method is None else rgb.transpose(method)
+
+
+def _explain(cause: Exception) -> ImageInvalid:
+    """Say in a client's words why a decoder gave up."""
+    reason = str(cause).lower()
+    if "truncated" in reason:
+        return ImageInvalid("The image is truncated: the file ends early; send all of it.")
+    if "text chunk" in reason or "decompressed data too large" in reason:
+        return ImageInvalid("The image carries too much metadata: save it without.")
+    return ImageInvalid(f"The image is damaged or of an unusual kind and cannot be read: {_REMEDY}")

@@ -1,0 +1,92 @@
+"""PNG: pixel-exact, and fast rather than small.
+
+Every row carries the UP filter (one NumPy subtraction) and the whole is deflated by Intel's ISA-L
+at level 1. Paeth would make photographs about a tenth smaller, but it is hundreds of small NumPy
+calls instead of one, and each has to win the interpreter lock from the pool's other threads.
+
+Format: PNG specification, third edition, https://www.w3.org/TR/png-3/.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from isal import isal_zlib
+
+from app.media.pixels import check_image
+
+if TYPE_CHECKING:
+    from app.media.pixels import Pixels
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TRUECOLOUR_8_BIT = bytes(
+    [8, 2, 0, 0, 0]
+)  # depth, colour type, deflate, five filters, no interlace
+_FILTER_UP = 2
+_LEVEL = 1  # levels 2 and 3 gain less than 2 % of size; level 0 loses 40 %
+_KEYWORD = re.compile(r"(?! )(?!.* ( |$))[ -~\xa1-\xff]{1,79}")
+
+
+def encode_png(pixels: Pixels, *, text: Mapping[str, str] | None = None) -> bytes:
+    """Encode (height, width, 3) uint8 RGB `pixels` as a PNG whose decoding gives them back exactly.
+
+    Args:
+        pixels: any memory layout.
+        text: metadata to embed: keywords of 1 to 79 Latin-1 characters and their values. ASCII
+            values become tEXt chunks, others iTXt. What UTF-8 or the format cannot hold (lone
+            surrogates, NUL) is replaced, never refused: values may come from clients.
+
+    Raises:
+        ValueError: `pixels` is not such an array, or a keyword is not one that PNG allows.
+    """
+    check_image(pixels)
+    height, width, _ = pixels.shape
+    scanlines = isal_zlib.compress(_filter_up(pixels), _LEVEL)
+    return b"".join(
+        [
+            _SIGNATURE,
+            *_chunk(b"IHDR", struct.pack(">II", width, height) + _TRUECOLOUR_8_BIT),
+            *_text_chunks(text or {}),
+            *_chunk(b"IDAT", scanlines),
+            *_chunk(b"IEND", b""),
+        ]
+    )
+
+
+def _filter_up(pixels: Pixels) -> Pixels:
+    """Return the scanlines, (height, 1 + 3 * width): filter type, differences to the row above."""
+    height, width, _ = pixels.shape
+    rows = pixels.reshape(height, width * 3)
+    scanlines = np.empty((height, 1 + width * 3), np.uint8)
+    scanlines[:, 0] = _FILTER_UP
+    scanlines[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=scanlines[1:, 1:])
+    return scanlines
+
+
+def _text_chunks(text: Mapping[str, str]) -> Iterator[bytes]:
+    for keyword, value in text.items():
+        name = _keyword(keyword)
+        clean = value.replace("\0", "\ufffd")
+        if clean.isascii():
+            yield from _chunk(b"tEXt", name + b"\0" + clean.encode("ascii"))
+        else:  # uncompressed, no language, no translated keyword
+            yield from _chunk(b"iTXt", name + b"\0\0\0\0\0" + clean.encode("utf-8", "replace"))
+
+
+def _keyword(keyword: str) -> bytes:
+    if not _KEYWORD.fullmatch(keyword):
+        raise ValueError(
+            f"a PNG keyword is 1 to 79 printable Latin-1 characters, without leading, trailing or "
+            f"double spaces; got {keyword!r}"
+        )
+    return keyword.encode("latin-1")
+
+
+def _chunk(kind: bytes, body: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    checksum = isal_zlib.crc32(body, isal_zlib.crc32(kind))
+    return struct.pack(">I", len(body)), kind, body, struct.pack(">I", checksum)

@@ -1,0 +1,135 @@
+/**
+ * What the loaded pipeline takes, read from the service's OpenAPI document.
+ *
+ * @typedef {object} Field
+ * @property {string} name of the parameter
+ * @property {"text"|"integer"|"number"|"boolean"|"choice"|"image"} kind
+ * @property {string} label
+ * @property {string} help
+ * @property {*} initial the default, undefined without one
+ * @property {boolean} required
+ * @property {number} [min] hard bounds, of the schema
+ * @property {number} [max]
+ * @property {number} [step]
+ * @property {[number, number]} [range] of the slider: the hard bounds, or a useful part of them
+ * @property {number} [maxLength]
+ * @property {string[]} [choices]
+ */
+
+/** The service has one model: there is nothing to choose. */
+const HIDDEN = new Set(["model_id"]);
+/** Shown at once; all others are folded away. */
+const MAIN = [
+  "width",
+  "height",
+  "num_inference_steps",
+  "guidance_scale",
+  "strength",
+  "fps",
+  "motion_bucket_id",
+  "seed",
+];
+const SIZE_STEP = 8;
+/** A slider that spans more than this many times its default is no longer usable. */
+const WIDEST = 8;
+
+/** The pipeline `name` of an OpenAPI document. */
+export function describePipeline(document, name) {
+  const operation = document.paths[`/${name}`].post;
+  const [[contentType, body]] = Object.entries(operation.requestBody.content);
+  const schema = resolve(document, body.schema);
+  const required = new Set(schema.required ?? []);
+  const fields = Object.entries(schema.properties)
+    .filter(([field]) => !HIDDEN.has(field))
+    .map(([field, property]) => describeField(field, resolve(document, property), required));
+  return {
+    name,
+    title: operation.summary,
+    description: operation.description,
+    isMultipart: contentType.startsWith("multipart/"),
+    example: body.example ?? {},
+    image: fields.find((field) => field.kind === "image"),
+    prompt: fields.find((field) => field.name === "prompt"),
+    main: MAIN.map((main) => fields.find((field) => field.name === main)).filter(Boolean),
+    more: fields.filter(
+      ({ name: field, kind }) => kind !== "image" && field !== "prompt" && !MAIN.includes(field),
+    ),
+  };
+}
+
+/** Every field's value before anything was entered; "" stands for nothing. */
+export function initialValues(pipeline) {
+  const { prompt, main, more } = pipeline;
+  const fields = [prompt, ...main, ...more].filter(Boolean);
+  return Object.fromEntries(fields.map((field) => [field.name, field.initial ?? ""]));
+}
+
+/** What a request says: the values that differ from the defaults. */
+export function toInput(pipeline, values) {
+  const initial = initialValues(pipeline);
+  return Object.fromEntries(
+    Object.entries(values).filter(
+      ([name, value]) => name === "prompt" || (name in initial && value !== initial[name]),
+    ),
+  );
+}
+
+function describeField(name, schema, required) {
+  const field = {
+    name,
+    kind: kindOf(schema),
+    label: labelOf(schema.title ?? name),
+    help: schema.description ?? "",
+    initial: schema.default,
+    required: required.has(name),
+    maxLength: schema.maxLength,
+    choices: schema.enum,
+  };
+  return field.kind === "integer" || field.kind === "number"
+    ? { ...field, ...bounds(name, schema) }
+    : field;
+}
+
+function kindOf(schema) {
+  if (schema.format === "binary") return "image";
+  if (schema.enum) return "choice";
+  return { integer: "integer", number: "number", boolean: "boolean" }[schema.type] ?? "text";
+}
+
+/** "Num Inference Steps" is "Inference steps". */
+function labelOf(title) {
+  const words = title.replace(/_/g, " ").replace(/^num /i, "").toLowerCase();
+  const spelled = words.replace(/\b(id|fps)\b/g, (word) => word.toUpperCase());
+  return spelled[0].toUpperCase() + spelled.slice(1);
+}
+
+function bounds(name, schema) {
+  const min = Math.max(schema.minimum ?? -Infinity, Number.MIN_SAFE_INTEGER);
+  const max = Math.min(schema.maximum ?? Infinity, Number.MAX_SAFE_INTEGER);
+  const isSize = name === "width" || name === "height";
+  const step = isSize ? SIZE_STEP : (schema.multipleOf ?? (schema.type === "integer" ? 1 : 0.01));
+  return { min, max, step, range: usefulRange(min, max, step, schema.default, isSize) };
+}
+
+/** The part of the bounds that a slider can offer; numbers beyond it may still be typed. */
+function usefulRange(min, max, step, initial, isSize) {
+  if (!initial) return [min, max];
+  if (isSize) return [Math.max(min, initial / 2), Math.min(max, initial * 2)];
+  const low = min < 0 && initial > 0 ? step : min;
+  return [low, max - low > WIDEST * initial ? Math.min(max, nice(4 * initial)) : max];
+}
+
+/** The first of 1, 2, 3, 5 × 10ⁿ that is not below a number. */
+function nice(number) {
+  const magnitude = 10 ** Math.floor(Math.log10(number));
+  const factor = [1, 2, 3, 5, 10].find((candidate) => candidate * magnitude >= number);
+  return Number((factor * magnitude).toPrecision(6));
+}
+
+function resolve(document, schema) {
+  if (schema.$ref) return resolve(document, document.components.schemas[schema.$ref.split("/").pop()]);
+  const options = schema.anyOf ?? schema.oneOf ?? schema.allOf;
+  if (!options) return schema;
+  const chosen = options.find((option) => option.type !== "null") ?? options[0];
+  return { ...resolve(document, chosen), ...schema };
+}

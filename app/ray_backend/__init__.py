@@ -1,0 +1,1 @@
+"""The runner on a Ray cluster: one front end, and as many replicas with a GPU as there is work."""

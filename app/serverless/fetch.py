@@ -1,0 +1,84 @@
+"""`python -m app.serverless.fetch`: put the configured model into MODEL_DIR."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+
+from app.diffusion.ensure import ensure_model
+from app.diffusion.hub import FetchFailed, Hub
+from app.diffusion.store import SAFETY_CHECKER_REPO, safety_checker_path
+from app.errors import ModelNotLoaded
+from app.log import configure_logging
+from app.settings import SafetyCheckerMode, Settings, SettingsError
+
+logger = logging.getLogger(__name__)
+
+
+def fetch(settings: Settings, revision: str = "", endpoint: str | None = None) -> None:
+    """Have the model, all that goes with it and the safety checker in MODEL_DIR.
+
+    Args:
+        settings: MODEL_ID, MODEL_DIR, PIPELINE, HF_TOKEN and SAFETY_CHECKER.
+        revision: branch, tag or commit of the model that is to be served; "" for the main branch.
+        endpoint: address of the Hub, None for the library's default.
+
+    Raises:
+        ModelNotLoaded: the model cannot be fetched; one line with the remedy.
+    """
+    if revision:
+        _fetch_revision(settings, revision, endpoint)
+    files = ensure_model(settings, prefer_fp16=True, endpoint=endpoint)
+    logger.info("%s is in %s", settings.model_id, files.pipeline)
+    wants_checker = settings.safety_checker is not SafetyCheckerMode.OFF
+    if wants_checker and safety_checker_path(settings.model_dir, files.pipeline) is None:
+        _fetch_checker(settings, endpoint)
+
+
+def _fetch_revision(settings: Settings, revision: str, endpoint: str | None) -> None:
+    """Put one revision of the model's repository where its main branch is looked for."""
+    token = None if settings.hf_token is None else settings.hf_token.get_secret_value()
+    try:
+        folder = snapshot_download(
+            settings.model_id,
+            revision=revision,
+            cache_dir=settings.model_dir,
+            allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"],
+            token=token,
+            endpoint=endpoint,
+        )
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelNotLoaded(f"{settings.model_id} at {revision}: {reason}") from error
+    refs = Path(folder).parents[1] / "refs"
+    refs.mkdir(exist_ok=True)
+    (refs / "main").write_text(Path(folder).name)
+
+
+def _fetch_checker(settings: Settings, endpoint: str | None) -> None:
+    """The checker is optional: without it images are flagged as unchecked."""
+    token = None if settings.hf_token is None else settings.hf_token.get_secret_value()
+    try:
+        Hub(settings.model_dir, token, endpoint).fetch_model(SAFETY_CHECKER_REPO)
+    except FetchFailed as error:
+        if settings.safety_checker is SafetyCheckerMode.REQUIRED:
+            raise ModelNotLoaded(f"SAFETY_CHECKER=required: {error}.") from error
+        logger.warning("no safety checker: %s", error)
+
+
+def main() -> None:
+    """Fetch what the environment names; one line and a failing exit code if that cannot be done."""
+    try:
+        settings = Settings.from_environment()
+        configure_logging(settings)
+        fetch(settings)
+    except (SettingsError, ModelNotLoaded) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""Every setting of the service; the only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.diffusion.accelerators import catalogue
+from app.diffusion.accelerators.catalogue import Cache, Offload, Quantize
+from app.pipelines import PIPELINES
+
+MEBIBYTE = 2**20
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; the message names the setting and the remedy."""
+
+
+class SafetyCheckerMode(StrEnum):
+    """What to do about images that a client wants checked."""
+
+    REQUIRED = "required"
+    AUTO = "auto"
+    OFF = "off"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Device(StrEnum):
+    """Where the pipeline runs."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    MPS = "mps"
+    CPU = "cpu"
+
+
+class DoorName(StrEnum):
+    """A protocol that clients may speak."""
+
+    LIVEPEER = "livepeer"
+    OPENAI = "openai"
+    HUGGINGFACE = "huggingface"
+    RUNPOD = "runpod"
+    PAGE = "page"
+
+
+class Settings(BaseSettings):
+    """The service's configuration, frozen once read.
+
+    Each field is the environment variable of the same name in capitals. An empty variable
+    counts as absent. Booleans are words: true, false, yes, no, on, off, 1, 0.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, extra="ignore", protected_namespaces=()
+    )
+
+    pipeline: str = Field(description="Which pipeline to serve.")
+    model_id: str = Field(
+        min_length=1,
+        description="The model: a Hugging Face id under MODEL_DIR, a folder, or `demo`.",
+    )
+    model_dir: Path = Field(
+        Path("models"), description="Folder of models, in the layout of Hugging Face's cache."
+    )
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    auth_token: SecretStr | None = Field(
+        None, description="Bearer token that the generating routes require; unset leaves them open."
+    )
+    doors: Annotated[tuple[DoorName, ...], NoDecode] = Field(
+        tuple(DoorName), description="Protocols to offer, separated by commas; default all of them."
+    )
+    hf_token: SecretStr | None = Field(None, description="Token for gated models on the Hub.")
+    version: str = Field("1.0.0", description="What /version reports.")
+    verbose_logging: bool = Field(False, description="Log at DEBUG, the libraries' chatter too.")
+    log_format: LogFormat = Field(LogFormat.TEXT, description="text or json: the log's form.")
+    log_prompts: bool = Field(False, description="Write prompts into the log.")
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Where to send OpenTelemetry traces, by OTLP over HTTP; needs "
+        "requirements-otel.txt.",
+    )
+
+    device: Device = Field(
+        Device.AUTO, description="Where to run: cuda, mps, cpu; auto takes the first there is."
+    )
+    bfloat16: bool = Field(False, description="Load the weights in bfloat16.")
+    safety_checker: SafetyCheckerMode = Field(
+        SafetyCheckerMode.AUTO,
+        description="required: refuse to check without weights; auto: warn; off: never check.",
+    )
+    safety_checker_device: str = Field(
+        "", description="Device of the safety checker (cuda, cuda:1, cpu, …); default the model's."
+    )
+
+    queue_limit: int = Field(64, ge=0, le=100_000, description="Jobs that may wait.")
+    request_timeout: float = Field(
+        600.0, gt=0, le=604_800, description="Seconds a request may take, queueing included."
+    )
+    step_timeout: float = Field(
+        300.0,
+        gt=0,
+        le=86_400,
+        description="Seconds without a step after which a worker is replaced.",
+    )
+    drain_seconds: float = Field(
+        6.0, ge=0, le=3600, description="Seconds that running jobs get to finish after SIGTERM."
+    )
+    overload_status: int = Field(
+        503, description="HTTP status of a refusal for want of room: 503, 429 or 500 (go-livepeer)."
+    )
+
+    max_pixels: int = Field(
+        2048 * 2048, ge=256, description="Largest width × height of a generated or uploaded image."
+    )
+    max_steps: int = Field(200, ge=1, description="Largest num_inference_steps.")
+    max_images_per_prompt: int = Field(10, ge=1, description="Largest num_images_per_prompt.")
+    max_upload_mb: float = Field(20.0, gt=0, description="Largest request body, in MiB.")
+    lora_cache: int = Field(4, ge=4, le=64, description="LoRA adapters kept in memory.")
+    max_batch_rows: int | None = Field(
+        None,
+        ge=1,
+        description="Most rows in one forward (guidance doubles a request's); default as many as "
+        "pay and fit into memory.",
+    )
+
+    sfast: bool = Field(False, description="Trace the model with stable-fast; UNets only.")
+    sfast_warmup: bool = Field(False, description="With SFAST: trace before /health says OK.")
+    torch_compile: bool = Field(
+        False, description="Compile the denoiser's repeated blocks with torch.compile."
+    )
+    torch_compile_backend: str = Field(
+        "inductor", min_length=1, description="torch.compile's backend."
+    )
+    compile_cache_dir: Path | None = Field(
+        None, description="Folder that keeps compiled kernels, so that the next start is warm."
+    )
+    warmup_sizes: str = Field(
+        "",
+        description="Sizes compiled for before /health says OK, such as 512x512,768x512 (width x "
+        "height); default the model's own.",
+    )
+    deepcache: bool = Field(False, description="Reuse the UNet's deep features; UNets only.")
+    deepcache_interval: int = Field(3, ge=2, le=10, description="Steps per full pass of the UNet.")
+    cache: Cache | None = Field(
+        None, description="first-block or taylorseer: reuse earlier steps; transformers only."
+    )
+    cache_threshold: float = Field(
+        0.05, ge=0, le=1, description="With CACHE=first-block: relative change taken for none."
+    )
+    quantize: Quantize | None = Field(
+        None, description="int8, fp8 or fp8-storage: the type of the denoiser's weights."
+    )
+    attention_backend: str = Field(
+        "", description="diffusers' attention backend (flash, sage, …); transformers only."
+    )
+    vae_tiling: bool = Field(False, description="Decode large images in tiles.")
+    vae_slicing: bool = Field(False, description="Decode the images of a batch one by one.")
+    offload: Offload | None = Field(
+        None, description="model, group or sequential: keep idle weights in main memory."
+    )
+    channels_last: bool = Field(False, description="Channels-last memory format; UNets only.")
+    fuse_qkv: bool = Field(False, description="One matrix product for attention's q, k and v.")
+
+    data_dir: Path = Field(
+        Path("data"), description="Folder of asynchronous jobs and of media served by URL."
+    )
+    job_limit: int = Field(10_000, ge=1, description="Asynchronous jobs that may wait on disk.")
+    job_attempts: int = Field(
+        5, ge=1, le=100, description="How often an asynchronous job is started before it fails."
+    )
+    allow_private_urls: bool = Field(
+        False,
+        description="Let webhooks and image URLs lead to private addresses and to plain http.",
+    )
+    previews: bool = Field(False, description="Show how an image comes about in its events.")
+    response_urls: bool = Field(False, description="Answer with URLs in place of data URLs.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+        description="Where clients reach this service, for the URLs in answers; unset: as asked.",
+    )
+    media_retention: float = Field(
+        24.0, gt=0, le=87_600, description="Hours that media served by URL are kept."
+    )
+    media_limit_mb: float = Field(
+        1024.0, ge=0, description="MiB of media kept on disk; the oldest make room."
+    )
+    embed_metadata: bool = Field(
+        False, description="Write prompt, seed, steps and model into PNG files."
+    )
+    max_result_mb: float = Field(
+        10.0, gt=0, description="handler.py: largest result in MiB; RunPod keeps no larger ones."
+    )
+
+    @field_validator("pipeline")
+    @classmethod
+    def _known_pipeline(cls, value: str) -> str:
+        if value not in PIPELINES:
+            raise ValueError(f"choose one of {', '.join(PIPELINES)}")
+        return value
+
+    @field_validator("doors", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("overload_status")
+    @classmethod
+    def _handled_status(cls, value: int) -> int:
+        if value not in (503, 429, 500):
+            raise ValueError("choose 503, 429 or 500")
+        return value
+
+    @field_validator("warmup_sizes")
+    @classmethod
+    def _list_of_sizes(cls, value: str) -> str:
+        if value and not re.fullmatch(r"\d+x\d+(,\d+x\d+)*", value):
+            raise ValueError("write widths and heights in pixels, as in 512x512,768x512")
+        return value
+
+    @model_validator(mode="after")
+    def _compatible_accelerators(self) -> Self:
+        if reason := catalogue.contradiction(catalogue.requested(self)):
+            raise ValueError(reason)
+        return self
+
+    @classmethod
+    def from_environment(cls, defaults: Mapping[str, str] = MappingProxyType({})) -> Self:
+        """Read the environment.
+
+        Args:
+            defaults: by field, what holds where the environment says nothing.
+
+        Raises:
+            SettingsError: a value is missing or malformed; one line that names the settings.
+        """
+        present = os.environ  # noqa: TID251  # this is its only reader
+        given = {key: value for key, value in defaults.items() if not present.get(key.upper())}
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # words, as the environment's
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+    @property
+    def sizes_to_warm(self) -> tuple[tuple[int, int], ...]:
+        """WARMUP_SIZES as (width, height) in pixels."""
+        sizes = (size.split("x") for size in self.warmup_sizes.split(",") if size)
+        return tuple((int(width), int(height)) for width, height in sizes)
+
+    def worker_environment(self) -> dict[str, str]:
+        """Environment of the worker process: this one's, with what its libraries look for."""
+        environment = dict(os.environ)  # noqa: TID251  # here is the one place for it
+        if self.compile_cache_dir is not None:
+            folder = self.compile_cache_dir.absolute()
+            environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
+            environment["TRITON_CACHE_DIR"] = str(folder / "triton")
+        return environment
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """MAX_UPLOAD_MB in bytes."""
+        return int(self.max_upload_mb * MEBIBYTE)
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for all that is wrong, each part naming its setting and what it may be."""
+    parts = []
+    for entry in error.errors():
+        if not entry["loc"]:  # not one setting's fault
+            parts.append(entry["msg"].removeprefix("Value error, "))
+            continue
+        name = str(entry["loc"][0]).upper()
+        if entry["type"] == "missing":
+            parts.append(f"{name} is not set: {_REMEDIES.get(name, 'set it in the environment')}")
+        else:
+            reason = entry["msg"].removeprefix("Value error, ")
+            parts.append(f"{name}={entry['input']!r} is not valid: {reason}")
+    return "; ".join(parts)
+
+
+_REMEDIES = {
+    "PIPELINE": f"set it to one of {', '.join(PIPELINES)}",
+    "MODEL_ID": "set it to a model's id (such as stabilityai/sd-turbo), a folder, or demo",
+}

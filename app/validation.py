@@ -1,0 +1,71 @@
+"""What clients send, against pydantic's models, and the words for what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from app.errors import FieldInvalid
+from app.pipelines.base import Params, Pipeline
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def params_of(pipeline: Pipeline, fields: Mapping[str, object]) -> Params:
+    """The fields that the pipeline knows, validated; others are ignored.
+
+    Raises:
+        FieldInvalid: one line that names each field that does not fit.
+    """
+    return validated(pipeline.params, fields)
+
+
+def validated(model: type[Model], fields: Mapping[str, object]) -> Model:
+    """The fields as an instance of a model.
+
+    Raises:
+        FieldInvalid: one line that names each field that does not fit.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise refusal(error.errors()) from error
+
+
+def sized(
+    fields: Mapping[str, object],
+    size: tuple[int, int] | None,
+    model_size: tuple[int, int] | None,
+) -> Mapping[str, object]:
+    """The fields with a (width, height) that stood elsewhere in the request.
+
+    Where the request has no size at all, it is the one that the model was trained for.
+    """
+    if size is None and not fields.keys() & {"width", "height"}:
+        size = model_size
+    return fields if size is None else {**fields, "width": size[0], "height": size[1]}
+
+
+def refusal(issues: Sequence[Mapping[str, Any]]) -> FieldInvalid:
+    """pydantic's list of what is wrong as an error; the first field is the one to blame."""
+    return FieldInvalid(describe_issues(issues), _field(issues[0]["loc"]))
+
+
+def describe_issues(issues: Sequence[Mapping[str, Any]]) -> str:
+    """pydantic's list of what is wrong, as one line that names each field."""
+    return "; ".join(f"{_field(issue['loc'])}: {_reason(issue['msg'])}" for issue in issues)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """`prompt` for `("body", "prompt")`; the framework's own first part says nothing.
+
+    A number alone is where the JSON broke off, and no field.
+    """
+    parts = location[1:] if location and location[0] in ("body", "query", "path") else location
+    return ".".join(map(str, parts)) if any(isinstance(part, str) for part in parts) else "body"
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")

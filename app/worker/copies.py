@@ -1,0 +1,147 @@
+"""A request's own copy of the pipeline: its scheduler, its stand-ins for the networks."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from app.worker.calls import SharedValues
+from app.worker.hub import Hub, Loras
+from app.worker.parking import Networks, ParkedDenoiser, ParkedVae
+from app.worker.prompts import PromptCache
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """What a scheduler was given and what it returned.
+
+    Attributes:
+        step, steps: counted from 1, and how many there will be.
+        scheduler: the request's own.
+        prediction: the denoiser's, guidance applied.
+        timestep: as the pipeline gave it.
+        sample: the latents before the step.
+        result: what `step` returned.
+    """
+
+    step: int
+    steps: int
+    scheduler: Any
+    prediction: torch.Tensor
+    timestep: Any
+    sample: torch.Tensor
+    result: Any
+
+
+OnStep = Callable[[StepDone], None]
+"""Told after each denoising step; may raise to stop the generation."""
+
+
+class Copies:
+    """Makes the copies. Weights are shared; what changes during a call is not."""
+
+    def __init__(self, pipe: Any, hub: Hub | None) -> None:
+        """Prepare.
+
+        Args:
+            pipe: the loaded pipeline; never changed.
+            hub: runs the networks of all requests; None to let each run its own.
+        """
+        self._pipe = pipe
+        self._hub = hub
+        self._networks = None if hub is None else Networks(pipe)
+        self._prompts = PromptCache()
+
+    def make(self, loras: Loras, on_step: OnStep) -> Any:
+        """A pipeline for one call.
+
+        Args:
+            loras: the adapters that are active.
+            on_step: see `OnStep`.
+        """
+        own = copy.copy(self._pipe)
+        own.scheduler = copy.deepcopy(self._pipe.scheduler)
+        _report_steps(own, on_step)
+        self._prompts.attach(own, loras)
+        if self._hub is not None and self._networks is not None:
+            _park(own, self._networks, self._hub)
+        return own
+
+
+def _park(pipe: Any, networks: Networks, hub: Hub) -> None:
+    shared = SharedValues()
+    # Past the pipeline's own __setattr__, which takes note of the class of each component.
+    for name, network in networks.denoisers.items():
+        pipe.__dict__[name] = ParkedDenoiser(network, shared, hub.park_step)
+    if networks.vae is not None:
+        pipe.__dict__["vae"] = ParkedVae(networks.vae, shared, hub.park_decoding)
+
+
+def _report_steps(pipe: Any, on_step: OnStep) -> None:
+    """Have the scheduler of a copy report its steps.
+
+    Wrapping the scheduler is the one way that works for every pipeline: some take no callback,
+    and some ignore its request to stop.
+    """
+    scheduler = pipe.scheduler
+    step, on_host, done = scheduler.step, HostTimesteps(scheduler), 0
+
+    @functools.wraps(step)  # pipelines look at the signature
+    def reporting_step(
+        prediction: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        nonlocal done
+        result = step(prediction, on_host(timestep), sample, *args, **kwargs)
+        done += 1
+        steps = max(done, _steps_in_all(pipe))
+        on_step(StepDone(done, steps, scheduler, prediction, timestep, sample, result))
+        return result
+
+    scheduler.step = reporting_step
+
+
+def _steps_in_all(pipe: Any) -> int:
+    """Scheduler steps of the running call: image-to-image runs only a part of them."""
+    if (steps := getattr(pipe, "_num_timesteps", None)) is not None:
+        return int(steps)
+    return len(pipe.scheduler.timesteps) - (pipe.scheduler.begin_index or 0)
+
+
+class HostTimesteps:
+    """A scheduler's timesteps in main memory.
+
+    DDIM, PNDM, LCM, TCD and DDPM look their coefficients up in tables in main memory, by a
+    timestep that pipelines keep on the GPU: each step waits until the GPU has done all it was
+    given. With the same timestep from main memory they compute the same without waiting.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._seen: torch.Tensor | None = None
+        self._host: torch.Tensor | None = None
+
+    def __call__(self, timestep: Any) -> Any:
+        """The same timestep in main memory, if it is an entry of the scheduler's own list."""
+        timesteps = self._scheduler.timesteps
+        if not _is_entry(timestep, timesteps) or timestep.device.type == "cpu":
+            return timestep
+        if self._host is None or timesteps is not self._seen:
+            self._seen, self._host = timesteps, timesteps.cpu()
+        return self._host[timestep.storage_offset() - timesteps.storage_offset()]
+
+
+def _is_entry(value: Any, values: Any) -> bool:
+    """Whether a tensor is an element of a one-dimensional one, in the same memory."""
+    return (
+        isinstance(value, torch.Tensor)
+        and isinstance(values, torch.Tensor)
+        and value.ndim == 0
+        and values.ndim == 1
+        and values.is_contiguous()
+        and value.untyped_storage().data_ptr() == values.untyped_storage().data_ptr()
+    )

@@ -1,0 +1,99 @@
+"""One generation: from Inputs to pixels, through an ordinary diffusers call."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from PIL import Image
+
+from app.diffusion.loading import LoadedPipeline
+from app.diffusion.loras import LoraShelf
+from app.engine.messages import Inputs
+from app.pipelines import PIPELINES
+from app.pipelines.base import Arguments, Media
+from app.worker.copies import Copies, OnStep
+from app.worker.memory import free_cached_memory, is_out_of_memory
+from app.worker.pixels import to_uint8
+
+logger = logging.getLogger(__name__)
+
+
+class Generator:
+    """Calls the loaded pipeline, each time on a copy of its own."""
+
+    def __init__(self, loaded: LoadedPipeline, loras: LoraShelf, copies: Copies) -> None:
+        self._loaded = loaded
+        self._loras = loras
+        self._copies = copies
+        self._dropped_once: set[str] = set()
+
+    def generate(self, inputs: Inputs, image: np.ndarray | None, on_step: OnStep) -> torch.Tensor:
+        """Run the pipeline; in a task's body where there is a hub.
+
+        Args:
+            inputs: the request.
+            image: input image, (height, width, 3) uint8 RGB, where the pipeline takes one.
+            on_step: see `OnStep`.
+
+        Returns:
+            uint8 RGB on the device, contiguous: (images, height, width, 3) or
+            (videos, frames, height, width, 3).
+
+        Raises:
+            RunnerError: the request cannot be served as it is.
+            RuntimeError, MemoryError: what the libraries raise; not even one image fits into
+                memory, for one (see `app.worker.memory`).
+        """
+        arguments = self._arguments(inputs, image)
+        return self._call(inputs, arguments, inputs.seeds, on_step)
+
+    def _arguments(self, inputs: Inputs, image: np.ndarray | None) -> Arguments:
+        pipeline = PIPELINES[inputs.pipeline]
+        size = None
+        arguments = pipeline.arguments(inputs.params)
+        if image is not None:
+            arguments["image"] = Image.fromarray(image)
+            size = (image.shape[1], image.shape[0]) if pipeline.media is Media.IMAGE else None
+        arguments, dropped = self._loaded.prepare(arguments, size)
+        self._warn_once(dropped)
+        return arguments
+
+    def _warn_once(self, dropped: frozenset[str]) -> None:
+        new = dropped - self._dropped_once
+        if new:
+            self._dropped_once |= new
+            logger.warning(
+                "%s takes no %s: not passed on",
+                type(self._loaded.pipe).__name__,
+                ", ".join(sorted(new)),
+            )
+
+    def _call(
+        self, inputs: Inputs, arguments: Arguments, seeds: tuple[int, ...], on_step: OnStep
+    ) -> torch.Tensor:
+        """Make the images as one batch, or in halves when memory does not hold them all."""
+        try:
+            return self._call_once(inputs, arguments, seeds, on_step)
+        except (RuntimeError, MemoryError) as error:
+            if len(seeds) == 1 or not is_out_of_memory(error):
+                raise
+        free_cached_memory()
+        logger.warning("out of memory with %d images at once: halving the batch", len(seeds))
+        middle = len(seeds) // 2
+        halves = (seeds[:middle], seeds[middle:])
+        return torch.cat([self._call(inputs, arguments, half, on_step) for half in halves])
+
+    def _call_once(
+        self, inputs: Inputs, arguments: Arguments, seeds: tuple[int, ...], on_step: OnStep
+    ) -> torch.Tensor:
+        self._loras.activate(inputs.loras)
+        self._loaded.active.reset()
+        pipe = self._copies.make(inputs.loras, on_step)
+        generators = [torch.Generator(self._loaded.device).manual_seed(seed) for seed in seeds]
+        call = dict(arguments, output_type="pt")
+        call["generator"] = generators if len(generators) > 1 else generators[0]
+        if "num_images_per_prompt" in call:
+            call["num_images_per_prompt"] = len(seeds)
+        return to_uint8(pipe(**call)[0])

@@ -1,0 +1,274 @@
+"""Continuous batching: requests share the denoiser's forwards, step by step.
+
+Every request runs the ordinary diffusers call in a greenlet of its own. Where that call would
+run a network, the greenlet parks and says what it wants (see `app.worker.parking`). The hub
+gathers what can be run as one, runs it, and lets each greenlet go on with its own rows. So
+requests join and leave between steps, whatever their prompts, steps, guidance and schedulers,
+and one that fails or is cancelled takes nothing with it but its rows.
+
+All greenlets live on one thread, within one `torch.no_grad()` of the hub's caller: grad mode
+belongs to the thread, and the pipelines' own `no_grad` then changes nothing in whatever order
+the greenlets enter and leave it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from app.engine.messages import Lora
+from app.errors import JobCancelled
+from app.worker.calls import Call, Part, joined, run
+from app.worker.limits import RowLimits
+from app.worker.memory import free_cached_memory, is_device_broken, is_out_of_memory
+from app.worker.threads import Threads
+
+logger = logging.getLogger(__name__)
+
+Loras = tuple[Lora, ...]
+
+FULL = 2
+"""Forwards of the size beyond which rows gain nothing, that the tasks under way may fill."""
+
+FEWEST = 2
+"""Tasks under way however large they are, so that a short one need not wait for a long one."""
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A request on its way through the hub.
+
+    Attributes:
+        body: makes the request and takes care of its result and its errors.
+        loras: adapters that have to be active while its networks run.
+        is_cancelled: whether to stop it at its next step.
+        forwards: denoiser's forwards that it took part in.
+        rows: rows of these forwards, those of others included.
+        own_rows: its own part of them.
+    """
+
+    body: Callable[[], None]
+    loras: Loras
+    is_cancelled: Callable[[], bool]
+    forwards: int = 0
+    rows: int = 0
+    own_rows: int = 0
+    call: Call | None = None
+    thread: Any = None
+
+    @property
+    def parked(self) -> Call:
+        """The call that it waits for."""
+        assert self.call is not None
+        return self.call
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """Tasks that wait for the same network, the one that waits for longest first.
+
+    Attributes:
+        numbers: size of the latents in one call beyond which more rows gain nothing.
+        divides: whether a single task's call is divided as well when others are about.
+        pads: whether calls are filled up to the policy's buckets.
+    """
+
+    numbers: int
+    divides: bool
+    pads: bool
+    tasks: deque[Task] = field(default_factory=deque)
+
+
+class Hub:
+    """Runs tasks; `turn` does a bounded amount of their work.
+
+    Attributes:
+        forwards: forwards of the denoiser so far.
+        rows: rows in all of them.
+    """
+
+    def __init__(
+        self, limits: RowLimits, activate: Callable[[Loras], None], threads: Threads
+    ) -> None:
+        """Prepare.
+
+        Args:
+            limits: rows per call.
+            activate: puts a set of adapters on the networks; cheap if it is on already.
+            threads: those of each call.
+        """
+        self._limits = limits
+        self._activate = activate
+        self._threads = threads
+        self._new: deque[Task] = deque()
+        self._steps = Lane(limits.policy.worth, divides=False, pads=True)
+        self._decodings = Lane(limits.policy.decoded, divides=True, pads=False)
+        self._step_seconds = 0.0
+        self.forwards = 0
+        self.rows = 0
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._steps.tasks) + len(self._decodings.tasks)
+
+    def add(self, task: Task) -> None:
+        """Take on a task; it begins in one of the next turns."""
+        self._new.append(task)
+
+    def park_step(self, call: Call) -> Any:
+        """For a task's body: have a denoiser's call made, and return its result."""
+        return getcurrent().parent.switch((self._steps, call))
+
+    def park_decoding(self, call: Call) -> Any:
+        """For a task's body: have a VAE's call made, and return its result."""
+        return getcurrent().parent.switch((self._decodings, call))
+
+    def turn(self) -> None:
+        """Begin some tasks, take those that wait for longest a step further, decode a little.
+
+        Raises:
+            Exception: what a task's body raises, and errors that leave the device broken.
+        """
+        self._drop_cancelled()
+        self._begin()
+        if self._steps.tasks:
+            start = time.perf_counter()
+            self._serve(self._steps)
+            self._step_seconds = time.perf_counter() - start
+        if self._decodings.tasks:
+            self._serve(self._decodings)
+
+    def _drop_cancelled(self) -> None:
+        for lane in (self._steps, self._decodings):
+            for task in [task for task in lane.tasks if task.is_cancelled()]:
+                lane.tasks.remove(task)
+                self._follow(task, task.thread.throw(JobCancelled()))
+
+    def _begin(self) -> None:
+        """Begin tasks, but hold those under way up for no longer than a step takes."""
+        is_idle = not self._steps.tasks and not self._decodings.tasks
+        end = time.perf_counter() + (math.inf if is_idle else self._step_seconds)
+        while self._new and self._has_room():
+            task = self._new.popleft()
+            task.thread = greenlet(task.body)
+            self._follow(task, task.thread.switch())
+            if time.perf_counter() >= end:
+                return
+
+    def _has_room(self) -> bool:
+        """Whether it pays to have another task under way: more only make all of them slower."""
+        if len(self._steps.tasks) < FEWEST:
+            return True
+        under_way = sum(task.parked.rows * task.parked.row_size for task in self._steps.tasks)
+        return under_way < FULL * self._steps.numbers
+
+    def _follow(self, task: Task, parked: tuple[Lane, Call] | None) -> None:
+        """Note what a task waits for now, unless it is over."""
+        if not task.thread.dead:
+            assert parked is not None
+            lane, task.call = parked
+            lane.tasks.append(task)
+
+    # Calls ------------------------------------------------------------------------------
+
+    def _serve(self, lane: Lane) -> None:
+        """Make the call that waits for longest, and those that can be made with it."""
+        group = self._gather(lane)
+        outcomes = self._make(lane, group)
+        for task, part in group.items():
+            self._hand_over(lane, task, part, outcomes[part])
+
+    def _gather(self, lane: Lane) -> dict[Task, Part]:
+        """Take the tasks of the next call out of their lane."""
+        first = lane.tasks[0]
+        room = self._room(lane, first.parked)
+        group: dict[Task, Part] = {}
+        for task in lane.tasks:
+            call = task.parked
+            is_alike = call.signature == first.parked.signature and task.loras == first.loras
+            if is_alike and (call.rows_left <= room or not group):
+                part = call.next_part(room)
+                group[task] = part
+                room -= part.rows
+        lane.tasks = deque(task for task in lane.tasks if task not in group)
+        return group
+
+    def _room(self, lane: Lane, first: Call) -> int:
+        """Rows that fit into a call that begins with `first`."""
+        most = self._limits.most(first.row_size, first.signature)
+        if len(self) == 1:  # alone, a request runs exactly as it would without the hub
+            return most
+        worth = self._limits.worth(first.row_size, lane.numbers)
+        return min(most, worth if lane.divides else max(worth, first.rows_left))
+
+    def _make(self, lane: Lane, group: dict[Task, Part]) -> dict[Part, Any]:
+        """Results, or exceptions, of a group's parts."""
+        parts = list(group.values())
+        try:
+            self._activate(next(iter(group)).loras)
+        except Exception as error:
+            return dict.fromkeys(parts, error)
+        rows = sum(part.rows for part in parts)
+        if lane is self._steps:
+            self.forwards += 1
+            self.rows += rows
+            for task, part in group.items():
+                task.forwards += 1
+                task.rows += rows
+                task.own_rows += part.rows
+        return self._attempt(parts, lane.pads)
+
+    def _attempt(self, parts: Sequence[Part], pads: bool) -> dict[Part, Any]:
+        """Make one call of the parts; if it fails, halve it to find out which part is to blame.
+
+        Memory that does not hold all rows at once often holds them in two calls. Whatever else
+        is wrong with one request must not fail its neighbours.
+        """
+        rows = sum(part.rows for part in parts)
+        call = parts[0].call
+        try:
+            with self._threads.for_call(call, rows):
+                if not pads:
+                    return run(parts)
+                with self._limits.watching(rows * call.row_size):
+                    return run(parts, self._limits.padded(rows))
+        except Exception as error:
+            if is_device_broken(error):
+                raise
+            lacks_memory = is_out_of_memory(error)
+            if len(parts) == 1 and (rows == 1 or not lacks_memory):
+                return {parts[0]: error}
+        if lacks_memory:
+            logger.warning("out of memory with %d rows: halving them", rows)
+            self._limits.did_not_fit(rows, call.signature)
+            free_cached_memory()
+        if len(parts) == 1:
+            return {parts[0]: self._attempt_halves(parts[0], pads)}
+        middle = len(parts) // 2
+        return self._attempt(parts[:middle], pads) | self._attempt(parts[middle:], pads)
+
+    def _attempt_halves(self, part: Part, pads: bool) -> Any:
+        """Result, or exception, of one part whose rows are too many for one call."""
+        halves = part.halves()
+        outcomes = self._attempt(halves[:1], pads) | self._attempt(halves[1:], pads)
+        errors = [it for it in outcomes.values() if isinstance(it, Exception)]
+        return errors[0] if errors else joined([outcomes[half] for half in halves])
+
+    def _hand_over(self, lane: Lane, task: Task, part: Part, outcome: Any) -> None:
+        """Let a task go on with the result of its call, once all of it is there."""
+        call = task.parked
+        if isinstance(outcome, Exception):
+            self._follow(task, task.thread.throw(outcome))
+            return
+        call.results.append(outcome)
+        call.done = part.stop
+        if call.rows_left:
+            lane.tasks.append(task)
+        else:
+            self._follow(task, task.thread.switch(joined(call.results)))

@@ -1,0 +1,48 @@
+"""Out of memory and other ways in which an accelerator fails."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+_HOST_ALLOCATOR = ("can't allocate memory", "not enough memory")
+"""What PyTorch's CPU allocator says, in a plain RuntimeError."""
+
+_BROKEN_CONTEXT = ("CUDA error", "HIP error", "device-side assert", "cuDNN error")
+"""Errors after which every further call on the device fails as well."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether less work at once would have gone through."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _HOST_ALLOCATOR)
+
+
+def is_device_broken(error: BaseException) -> bool:
+    """Whether only a new process gets a working device again."""
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _BROKEN_CONTEXT)
+
+
+def free_cached_memory() -> None:
+    """Give the allocator's unused blocks back to the device."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def peak_memory() -> tuple[int, int]:
+    """Most bytes in use, and held by the allocator, since the last call.
+
+    Without a GPU both are the process's peak.
+    """
+    if not torch.cuda.is_available():
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return peak, peak
+    peaks = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    torch.cuda.reset_peak_memory_stats()
+    return peaks
