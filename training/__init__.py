@@ -1,0 +1,1 @@
+"""How the small models in ``demo/`` are made: data, training and the checker."""
