@@ -1,0 +1,1 @@
+"""What a fleet of runners holds: `python -m simulation`. See docs/scaling.md."""
