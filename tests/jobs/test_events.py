@@ -1,0 +1,228 @@
+"""Live progress as server-sent events, for asynchronous jobs and for synchronous ones."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.engine.job import Progress, State
+from app.jobs import events as job_events
+from app.jobs.events import Event
+from app.routes import events as routes
+from tests.conftest import MakeClient
+from tests.jobs.conftest import TINY, Gate, StartService, finished, submit
+from tests.server import wait_until
+
+ANIMATION = {**TINY, "num_inference_steps": 3}
+
+
+def read(client: TestClient | httpx.Client, job_id: str, **headers: str) -> list[dict[str, Any]]:
+    """All events until the stream ends."""
+    response = client.get(f"/jobs/{job_id}/events", headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return parse(response.text)
+
+
+def parse(text: str) -> list[dict[str, Any]]:
+    lines = (line for line in text.splitlines() if line.startswith("data: "))
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
+
+
+def stream(client: httpx.Client, job_id: str) -> Iterator[dict[str, Any]]:
+    """Each event as it comes."""
+    with client.stream("GET", f"/jobs/{job_id}/events", timeout=60) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                yield json.loads(line.removeprefix("data: "))
+
+
+def test_an_asynchronous_job_from_the_queue_to_its_end(
+    start_service: StartService, gate: Gate, tmp_path: Path
+) -> None:
+    gate.close()
+    fourth_step = Gate(tmp_path, "step-4")
+    fourth_step.close()
+    longest = {**ANIMATION, "num_inference_steps": 4}
+    service = start_service()
+    with httpx.Client(base_url=service.url, timeout=60) as client:
+        inputs = [ANIMATION, ANIMATION, longest]
+        ids = [client.post("/run", json={"input": job}).json()["id"] for job in inputs]
+        wait_until(lambda: client.get(f"/status/{ids[0]}").json()["status"] == "IN_PROGRESS")
+        seen = []
+        for event in stream(client, ids[2]):
+            seen.append(event)
+            gate.open()
+            if event["step"] == 3:
+                fourth_step.open()
+        assert {event["id"] for event in seen} == {ids[2]}
+        assert seen[0] == {"id": ids[2], "state": "queued", "step": 0, "steps": 0, "position": 1}
+        steps = [event["step"] for event in seen if event["state"] == "running"]
+        assert steps == sorted(set(steps))
+        assert 3 in steps
+        assert seen[-1]["state"] == "succeeded"
+        # What an event announces can be fetched.
+        assert client.get(f"/status/{ids[2]}").json()["status"] == "COMPLETED"
+
+
+def test_a_synchronous_job_that_named_its_id(start_service: StartService, gate: Gate) -> None:
+    service = start_service().wait_ready()
+    gate.close()
+    named = {"X-Request-Id": "3f9a-my-own-id"}
+    with (
+        httpx.Client(base_url=service.url, timeout=60) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        seen: list[dict[str, Any]] = []
+        watching = pool.submit(lambda: seen.extend(stream(client, "3f9a-my-own-id")))
+        answer = pool.submit(
+            httpx.post, f"{service.url}/text-to-image", json=ANIMATION, headers=named, timeout=60
+        )
+        wait_until(lambda: seen)
+        gate.open()
+        watching.result()
+        assert (seen[-1]["state"], seen[-1]["step"]) == ("succeeded", 3)
+        assert answer.result().status_code == 200
+
+
+def test_the_last_event_says_what_went_wrong(client: TestClient) -> None:
+    job_id = submit(client, {**TINY, "prompt": "oom"})
+    last = read(client, job_id)[-1]
+    assert last["state"] == "failed"
+    assert last["error"].startswith("Out of memory error.")
+
+
+def test_a_finished_job_answers_at_once_and_then_tells_browsers_to_stop(
+    client: TestClient,
+) -> None:
+    job_id = submit(client)
+    finished(client, job_id)
+    text = client.get(f"/jobs/{job_id}/events").text
+    assert text.startswith("retry: ")
+    assert "id: succeeded\n" in text
+    assert [event["state"] for event in parse(text)] == ["succeeded"]
+    again = client.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": "succeeded"})
+    assert again.status_code == 204
+
+
+def test_what_a_browser_has_seen_is_not_repeated(make_client: MakeClient, tmp_path: Path) -> None:
+    client, gate = make_client(), Gate(tmp_path, "step-2")
+    gate.close()
+    job_id = submit(client)
+    gate.wait_reached()
+    threading.Timer(0.5, gate.open).start()
+    seen = read(client, job_id, **{"Last-Event-ID": "running-1"})
+    assert (seen[0]["state"], seen[0]["step"]) == ("running", 2)
+
+
+def test_an_unknown_job(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_events, "APPEARS", 0.1)
+    assert client.get("/jobs/nothing/events").status_code == 404
+    assert client.delete("/jobs/nothing").status_code == 404
+
+
+def test_cancel_by_id(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client()
+    gate.close()
+    job_id = submit(client)
+    gate.wait_reached()
+    assert client.delete(f"/jobs/{job_id}").status_code == 204
+    gate.open()
+    assert read(client, job_id)[-1]["state"] == "cancelled"
+
+
+def test_cancel_a_synchronous_job_by_its_request_id(
+    start_service: StartService, gate: Gate
+) -> None:
+    service = start_service().wait_ready()
+    gate.close()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(
+            httpx.post,
+            f"{service.url}/text-to-image",
+            json=TINY,
+            headers={"X-Request-Id": "mine"},
+            timeout=60,
+        )
+        gate.wait_reached()
+        assert httpx.delete(f"{service.url}/jobs/mine").status_code == 204
+        assert "cancelled" in answer.result().text
+    gate.open()
+
+
+def test_watching_needs_the_id_stopping_needs_the_token(make_client: MakeClient) -> None:
+    client = make_client(auth_token="s3cret")
+    bearer = {"Authorization": "Bearer s3cret"}
+    accepted = client.post("/run", json={"input": TINY}, headers=bearer).json()
+    assert read(client, accepted["id"])[-1]["state"] == "succeeded"
+    assert client.delete(f"/jobs/{accepted['id']}").status_code == 401
+    assert client.delete(f"/jobs/{accepted['id']}", headers=bearer).status_code == 204
+
+
+def collect(door: routes.EventsDoor, *events: Event) -> str:
+    async def source() -> AsyncIterator[Event]:
+        for event in events:
+            yield event
+
+    async def main() -> bytes:
+        return b"".join([line async for line in door._lines("job", source(), "")])
+
+    return asyncio.run(main()).decode()
+
+
+def test_a_preview_is_a_small_picture(make_client: MakeClient) -> None:
+    client = make_client(previews=True)
+    state = client.app.state  # type: ignore[attr-defined]
+    door = routes.EventsDoor(state.runner, state.services.queue)
+    pixels = np.full((64, 128, 3), 200, np.uint8)
+    running = Event(Progress(State.RUNNING, 1, 2, pixels.data))
+    (data,) = parse(collect(door, running))
+    header, _, text = data["preview"].partition(",")
+    assert header == "data:image/jpeg;base64"
+    picture = Image.open(io.BytesIO(base64.b64decode(text)))
+    assert picture.size == (256, 128)
+    assert abs(picture.getpixel((5, 5))[0] - 200) < 5  # type: ignore[index]
+
+
+@pytest.mark.parametrize("previews", [False, True])
+def test_previews_where_they_are_set(make_client: MakeClient, gate: Gate, previews: bool) -> None:
+    client = make_client(previews=previews)
+    gate.close()
+    job_id = submit(client)
+    gate.wait_reached()
+    threading.Timer(0.5, gate.open).start()
+    seen = read(client, job_id)
+    assert any("preview" in event for event in seen) == previews
+
+
+def test_silence_is_filled_with_comments() -> None:
+    async def main() -> list[Event | None]:
+        release = asyncio.Event()
+
+        async def source() -> AsyncIterator[Event]:
+            await release.wait()
+            yield Event(Progress(State.SUCCEEDED))
+
+        seen = []
+        async for event in routes.with_heartbeat(source(), 0.01):
+            seen.append(event)
+            if len(seen) == 3:
+                release.set()
+        return seen
+
+    seen = asyncio.run(main())
+    assert seen[:3] == [None, None, None]
+    assert seen[-1] == Event(Progress(State.SUCCEEDED))

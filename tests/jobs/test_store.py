@@ -1,0 +1,165 @@
+"""The table of jobs: order, compare-and-set, recovery, expiry."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from app.engine.runner import File
+from app.jobs.durable import JobState, Order
+from app.jobs.store import JobStore
+from app.pipelines.text_to_image import TextToImageParams
+
+PIPELINE = "text-to-image"
+PNG = File(b"png", "image/png", 2**63 + 4, True)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> JobStore:
+    return JobStore(sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None))
+
+
+def order(**values: object) -> Order:
+    defaults = {"params": TextToImageParams(prompt="a fox"), "image": None, "door": "test"}
+    return Order(**{**defaults, **values})  # type: ignore[arg-type]
+
+
+def add(store: JobStore, *ids: str, now: float = 0.0, **values: object) -> None:
+    for job_id in ids:
+        store.add(job_id, PIPELINE, order(**values), now)
+
+
+def state(store: JobStore, job_id: str) -> str:
+    job = store.find(job_id, 0.0)
+    assert job is not None
+    return job.state
+
+
+def test_jobs_leave_in_order_those_of_low_priority_last(store: JobStore) -> None:
+    add(store, "low", low_priority=True)
+    add(store, "first", "second")
+    taken: list[str] = []
+    while job := store.next_waiting(taken, 0.0):
+        assert store.position(job) == len(taken)
+        taken.append(job.id)
+    assert taken == ["first", "second", "low"]
+
+
+def test_only_what_the_client_set_is_kept_of_its_parameters(store: JobStore) -> None:
+    add(store, "a", image=b"file")
+    job = store.find("a", 0.0)
+    assert job is not None
+    params = TextToImageParams.model_validate_json(job.params)
+    assert params.model_fields_set == {"prompt"}
+    assert store.image("a") == b"file"
+
+
+def test_a_job_ends_once(store: JobStore) -> None:
+    add(store, "a", "b")
+    assert store.start("a", 1.0) == 1
+    assert store.end("a", JobState.CANCELLED, "", 2.0)
+    assert not store.complete("a", [PNG], "[]", 3.0)
+    assert not store.end("a", JobState.FAILED, "late", 3.0)
+    assert store.start("a", 3.0) == 0
+    assert not store.requeue("a")
+    assert state(store, "a") == "CANCELLED"
+    assert store.files("a") == ()
+
+    assert store.complete("b", [PNG], "[]", 3.0)
+    assert not store.end("b", JobState.CANCELLED, "", 4.0)
+    assert store.files("b") == (PNG,)
+
+
+def test_after_the_end_of_the_process_running_jobs_wait_in_their_place(store: JobStore) -> None:
+    add(store, "a", "b", "c")
+    store.start("a", 1.0)
+    store.complete("c", [PNG], "[]", 1.0)
+    assert store.recover(5, 2.0) == (1, 0)
+    first = store.next_waiting([], 2.0)
+    assert first is not None
+    assert (first.id, first.attempts, first.started) == ("a", 1, None)
+    assert state(store, "c") == "COMPLETED"
+
+
+def test_a_job_that_never_survives_fails_with_the_reason(store: JobStore) -> None:
+    add(store, "a")
+    for attempt in range(1, 4):
+        assert store.start("a", 1.0) == attempt
+        assert store.recover(3, 2.0) == ((1, 0) if attempt < 3 else (0, 1))
+    job = store.find("a", 2.0)
+    assert job is not None
+    assert job.state is JobState.FAILED
+    assert "3 times (JOB_ATTEMPTS)" in job.error
+
+
+def test_a_start_that_a_shutdown_ended_does_not_count(store: JobStore) -> None:
+    add(store, "a")
+    for _ in range(9):
+        assert store.start("a", 1.0) == 1
+        store.requeue("a", 1)
+
+
+def test_a_failed_job_runs_again_behind_the_others(store: JobStore) -> None:
+    add(store, "a", "b")
+    assert not store.retry("a")
+    store.end("a", JobState.FAILED, "why", 1.0)
+    assert store.retry("a")
+    job = store.find("a", 2.0)
+    assert job is not None
+    assert (job.state, job.error, job.finished, job.retries) == ("IN_QUEUE", "", None, 1)
+    assert store.position(job) == 1
+
+
+def test_results_expire_after_their_retention_and_jobs_after_their_ttl(store: JobStore) -> None:
+    add(store, "done", "waits", ttl=100.0, retention=10.0)
+    store.complete("done", [PNG], "[]", 5.0)
+    assert store.find("done", 14.9)
+    assert store.find("done", 15.0) is None
+    assert store.remove_expired(15.0) == ["done"]
+    assert store.files("done") == ()
+    assert store.find("waits", 99.9)
+    assert store.next_waiting([], 100.0) is None
+    assert store.remove_expired(100.0) == ["waits"]
+
+
+def test_a_result_does_not_outlive_the_ttl(store: JobStore) -> None:
+    add(store, "a", ttl=12.0, retention=1800.0)
+    store.complete("a", [PNG], "[]", 5.0)
+    assert store.find("a", 12.0) is None
+
+
+def test_purge_takes_only_what_waits(store: JobStore) -> None:
+    add(store, "runs", "waits", "done")
+    store.start("runs", 1.0)
+    store.complete("done", [PNG], "[]", 1.0)
+    assert store.purge() == ["waits"]
+    counts, retried = store.counts(1.0)
+    assert counts == {JobState.IN_PROGRESS: 1, JobState.COMPLETED: 1}
+    assert retried == 0
+
+
+def test_a_webhook_is_due_from_the_end_until_it_is_settled(store: JobStore) -> None:
+    add(store, "a", webhook="https://hook")
+    add(store, "silent")
+    assert store.due_webhooks(9.0, 5) == []
+    store.end("a", JobState.FAILED, "why", 10.0)
+    store.end("silent", JobState.FAILED, "why", 10.0)
+    assert [job.id for job in store.due_webhooks(10.0, 5)] == ["a"]
+    store.plan_webhook("a", 20.0)
+    assert store.due_webhooks(19.0, 5) == []
+    assert store.due_webhooks(20.0, 5)[0].webhook_tries == 1
+    store.plan_webhook("a", None)
+    assert store.due_webhooks(99.0, 5) == []
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: JobStore) -> None:
+    add(store, "a")
+    with pytest.raises(sqlite3.IntegrityError):
+        add(store, "a", image=b"twice")
+    broken = File(b"", "image/png", 1, False, None)  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.IntegrityError):
+        store.complete("a", [PNG, broken], "[]", 1.0)
+    assert state(store, "a") == "IN_QUEUE"
+    assert store.files("a") == ()

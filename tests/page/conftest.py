@@ -1,0 +1,141 @@
+"""A real browser against real servers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.server import FAKE, ServerProcess
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 20_000
+expect.set_options(PATIENCE_MS)
+# The browser reports answers of 4xx and 5xx by itself; the page shows their words.
+_EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running server and the folder whose gate files hold up its fake worker."""
+
+    url: str
+    folder: Path
+    process: ServerProcess
+
+    def close_gate(self, name: str) -> None:
+        """Make the worker wait: at `load`, `step`, or `step-3`."""
+        (self.folder / f"{name}.gate").touch()
+
+    def open_gate(self, name: str) -> None:
+        """Let the worker pass one gate."""
+        (self.folder / f"{name}.gate").unlink()
+
+    def open_gates(self) -> None:
+        """Let the worker go on."""
+        for gate in self.folder.glob("*.gate"):
+            gate.unlink()
+
+
+Serve = Callable[..., Service]
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium; without it the tests are skipped, but never in CI.
+
+    Not of the whole session: Playwright keeps an event loop in the thread, which others need.
+    """
+    if not CHROMIUM.exists():
+        message = f"{CHROMIUM} is missing: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Servers with the fake worker, one for each set of settings, shared by all tests."""
+    running: dict[tuple[tuple[str, object], ...], Service] = {}
+    with ExitStack() as stack:
+
+        def start(wait: bool = True, **settings: object) -> Service:
+            key = tuple(sorted(settings.items()))
+            if key not in running:
+                folder = tmp_path_factory.mktemp("models")
+                if settings.pop("loading", False):
+                    (folder / "load.gate").touch()
+                defaults: dict[str, object] = {
+                    "PIPELINE": "text-to-image",
+                    "MODEL_ID": "some/model",
+                    "MODEL_DIR": folder,
+                    "DATA_DIR": folder / "data",
+                    "PREVIEWS": True,
+                }
+                process = stack.enter_context(ServerProcess(defaults | settings, FAKE))
+                running[key] = Service(process.url, folder, process)
+            if wait:
+                running[key].process.wait_ready()
+            return running[key]
+
+        yield start
+
+
+@pytest.fixture
+def service(serve: Serve) -> Iterator[Service]:
+    """Text to image."""
+    service = serve()
+    yield service
+    service.open_gates()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Pages of a browser without a past; a complaint on their consoles fails the test."""
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not _EXPECTED.search(message.text):
+            complaints.append(message.text)
+
+    with ExitStack() as stack:
+
+        def open_(service: Service, **options: Any) -> Page:
+            context = stack.enter_context(browser.new_context(**options))
+            context.set_default_timeout(PATIENCE_MS)
+            page = context.new_page()
+            page.on("console", hear)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(service.url)
+            page.wait_for_selector(".composer")
+            return page
+
+        yield open_
+    assert complaints == []
+
+
+@pytest.fixture
+def page(service: Service, open_page: OpenPage) -> Page:
+    """The page of a text-to-image service."""
+    return open_page(service)

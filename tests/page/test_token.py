@@ -1,0 +1,50 @@
+"""The page of a service that asks for a token."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import OpenPage, Serve
+from tests.page.test_generate import generate
+
+TOKEN = "open-sesame"
+
+
+@pytest.fixture
+def page(serve: Serve, open_page: OpenPage) -> Page:
+    return open_page(serve(AUTH_TOKEN=TOKEN))
+
+
+def give(page: Page, token: str) -> None:
+    dialog = page.get_by_role("dialog", name="This service asks for a token")
+    dialog.get_by_label("Token").fill(token)
+    dialog.get_by_role("button", name="Continue").click()
+
+
+def test_the_token_is_asked_for_and_kept_for_the_session(page: Page) -> None:
+    generate(page, "a secret garden")
+    give(page, "wrong")
+    give(page, TOKEN)
+    expect(page.locator(".result")).to_be_visible()
+    assert page.evaluate("Object.values({ ...localStorage }).join()").find(TOKEN) == -1
+    page.reload()
+    generate(page, "again")
+    expect(page.get_by_role("img", name="again")).to_be_visible()
+    page.get_by_text("Code", exact=True).click()
+    page.get_by_role("tab", name="curl").click()
+    panel = page.get_by_role("tabpanel")
+    expect(panel).to_contain_text("Bearer $TOKEN")
+    expect(panel).not_to_contain_text(TOKEN)
+
+
+def test_who_has_none_reads_the_servers_words(page: Page) -> None:
+    generate(page, "a locked door")
+    page.get_by_role("button", name="Not now").click()
+    expect(page.get_by_role("alert")).to_have_text("Invalid bearer token.")
+
+
+def test_activity_needs_the_token_too(page: Page) -> None:
+    page.get_by_role("link", name="Activity").click()
+    give(page, TOKEN)
+    expect(page.get_by_role("heading", name="Worker")).to_be_visible()

@@ -1,0 +1,59 @@
+"""The token and the size of the body, both checked before anything is done."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import MakeClient
+
+SMALL = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 1}
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer wrong", "Bearer", "Basic s3cret", "s3cret", "Bearer s3cret2"]
+)
+@pytest.mark.parametrize("path", ["/text-to-image", "/text-to-image/"])
+def test_without_the_token_nothing_is_read(
+    make_client: MakeClient, header: str | None, path: str
+) -> None:
+    client = make_client(auth_token="s3cret")
+    headers = {"Authorization": header} if header else {}
+    response = client.post(path, content=b"{ this is not even JSON", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.json() == {"detail": {"msg": "Invalid bearer token."}}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_with_the_token_all_works(make_client: MakeClient, scheme: str) -> None:
+    client = make_client(auth_token="s3cret")
+    headers = {"Authorization": f"{scheme} s3cret"}
+    assert client.post("/text-to-image", json=SMALL, headers=headers).status_code == 200
+
+
+def test_metadata_stays_open(make_client: MakeClient) -> None:
+    client = make_client(auth_token="s3cret")
+    for path in ("/health", "/health/", "/version", "/hardware/info", "/hardware/stats", "/docs"):
+        assert client.get(path).status_code in (200, 503), path
+
+
+def test_an_announced_body_that_is_too_large_is_not_read(make_client: MakeClient) -> None:
+    response = make_client(max_upload_mb=0.001).post("/text-to-image", content=b"x" * 2000)
+    assert response.status_code == 400
+    assert "MAX_UPLOAD_MB" in response.json()["detail"]["msg"]
+
+
+def test_an_unannounced_one_is_stopped_while_it_comes(make_client: MakeClient) -> None:
+    sent = 0
+
+    def chunks() -> object:
+        nonlocal sent
+        for _ in range(100):
+            sent += 1
+            yield b"x" * 1000
+
+    client = make_client(pipeline="image-to-image", max_upload_mb=0.001)
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    response = client.post("/image-to-image", content=chunks(), headers=headers)
+    assert response.status_code == 400
+    assert "MAX_UPLOAD_MB" in response.json()["detail"]["msg"]

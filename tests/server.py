@@ -1,0 +1,112 @@
+"""A real server process for tests: started on a free port, heard until it serves, ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+REAL = ("-m", "app")
+FAKE = ("-m", "tests.serve_fake")
+"""The service with `tests.fake_worker` for a worker: no torch, up in a second."""
+_LISTENING = re.compile(r"Uvicorn running on (http://\S+)")
+
+
+class ServerProcess:
+    """`python -m app` (or its stand-in) with settings of its own; a context manager.
+
+    Attributes:
+        url: where it listens, known as soon as the port is bound.
+    """
+
+    def __init__(self, settings: Mapping[str, object], command: Sequence[str] = REAL) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        environment |= {"HOST": "127.0.0.1", "PORT": "0", "HF_HUB_OFFLINE": "1"}
+        environment |= {name: str(value) for name, value in settings.items()}
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._listening = threading.Event()
+        self.url = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def log(self) -> str:
+        """What it wrote to standard error so far."""
+        return "".join(self.lines)
+
+    def __enter__(self) -> Self:
+        assert self._listening.wait(60), f"the server did not listen:\n{self.log}"
+        assert self.url, f"the server ended:\n{self.log}"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def wait_ready(self, timeout: float = 120) -> Self:
+        """Wait until /health answers 200."""
+        wait_until(lambda: httpx.get(f"{self.url}/health").status_code == 200, timeout)
+        return self
+
+    def wait_exit(self, timeout: float = 60) -> int:
+        """Wait for the process to end by itself; its exit code."""
+        code = self.process.wait(timeout)
+        self._reader.join(10)
+        return code
+
+    def stop(self) -> None:
+        """End it, gently at first."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def children(self) -> list[int]:
+        """Process ids of its children."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if match := _LISTENING.search(line):
+                self.url = match[1]
+                self._listening.set()
+        self._listening.set()
+
+
+def wait_until(condition: object, timeout: float = 30) -> None:
+    """Poll until the callable `condition` is true; fails after `timeout` seconds."""
+    assert callable(condition)
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.01)

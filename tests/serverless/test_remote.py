@@ -1,0 +1,203 @@
+"""The whole service in front of another host's queue."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.engine.job import State
+from app.engine.messages import Inputs
+from app.errors import DeadlineExceeded, JobCancelled, ShuttingDown
+from app.pipelines import PIPELINES
+from app.serverless.remote import RemoteBackend
+from app.serverless.remote_service import create_remote_app
+from app.settings import Settings
+from tests.conftest import MakeSettings
+from tests.server import wait_until
+from tests.serverless.fake_host import FakeHost
+
+SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MODEL_DIR, where the fake worker looks for its gates."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path) -> Iterator[TestClient]:
+    """A client of the service in front of a host."""
+    settings = Settings(
+        pipeline="text-to-image", model_id="some/model", model_dir=folder, data_dir=folder / "data"
+    )
+    host = FakeHost(settings)
+    with TestClient(create_remote_app(settings, host)) as client:
+        yield client
+        assert client.portal is not None
+        client.portal.call(host.close)
+
+
+def status_of(client: TestClient, job_id: str) -> str:
+    """The state of a job."""
+    return str(client.get(f"/status/{job_id}").json()["status"])
+
+
+def test_a_request_is_painted_by_the_host_and_encoded_here(client: TestClient) -> None:
+    answer = client.post("/text-to-image", json={"prompt": "a fox", "seed": 7, **SMALL})
+
+    assert answer.status_code == 200
+    (media,) = answer.json()["images"]
+    image = Image.open(io.BytesIO(base64.b64decode(media["url"].partition(",")[2])))
+    assert (image.size, image.getpixel((1, 1)), media["seed"]) == ((32, 16), (7, 7, 7), 7)
+
+
+def test_the_hosts_errors_are_the_services(client: TestClient) -> None:
+    answer = client.post("/text-to-image", json={"prompt": "oom", **SMALL})
+
+    assert answer.status_code == 500
+    assert answer.json()["detail"]["msg"].startswith("Out of memory error.")
+
+
+def test_what_is_wrong_is_told_before_the_host_hears_of_it(client: TestClient) -> None:
+    wrong = {"prompt": "a fox", "width": 36, "height": 32}
+
+    assert client.post("/text-to-image", json=wrong).status_code == 400
+    answer = client.post("/run", json={"input": wrong})
+    assert answer.status_code == 400
+    assert "divisible by 8" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/v2/any"])
+def test_a_job_goes_through_the_hosts_queue(client: TestClient, prefix: str) -> None:
+    job = client.post(f"{prefix}/run", json={"input": {"prompt": "a fox", **SMALL}}).json()
+    assert job["status"] == "IN_QUEUE"
+
+    done = client.get(f"{prefix}/status-sync/{job['id']}").json()
+
+    assert (done["id"], done["status"]) == (job["id"], "COMPLETED")
+    assert base64.b64decode(done["output"]["body"])[1:4] == b"PNG"
+    assert client.post(f"{prefix}/stream/{job['id']}").json()["stream"][0]["output"]["seed"] >= 0
+
+
+def test_runsync_waits_for_the_end(client: TestClient) -> None:
+    done = client.post("/runsync", json={"input": {"prompt": "a fox", **SMALL}}).json()
+
+    assert done["status"] == "COMPLETED"
+
+
+def test_a_failed_job_says_why(client: TestClient) -> None:
+    job = client.post("/runsync", json={"input": {"prompt": "oom", **SMALL}}).json()
+
+    assert job["status"] == "FAILED"
+    assert job["error"].startswith("Out of memory error.")
+
+
+def test_a_job_tells_its_progress_and_can_be_cancelled(client: TestClient, folder: Path) -> None:
+    (folder / "step-2.gate").touch()
+    job_id = client.post("/run", json={"input": {"prompt": "a fox", **SMALL}}).json()["id"]
+    wait_until(lambda: status_of(client, job_id) == "IN_PROGRESS")
+    output = client.get(f"/status/{job_id}").json()["output"]
+
+    cancelled = client.post(f"/cancel/{job_id}").json()
+    (folder / "step-2.gate").unlink()
+
+    assert output == {"progress": {"step": 1, "steps": 3}}
+    assert cancelled == {"id": job_id, "status": "CANCELLED"}
+    wait_until(lambda: status_of(client, job_id) == "CANCELLED")
+    assert client.post("/runsync", json={"input": {"prompt": "a fox", **SMALL}}).is_success
+
+
+def test_an_unknown_job_is_not_found(client: TestClient) -> None:
+    answer = client.get("/status/fc-unknown")
+
+    assert answer.status_code == 404
+    assert "fc-unknown" in answer.json()["error"]
+
+
+def test_the_token_guards_the_jobs(make_settings: MakeSettings) -> None:
+    settings = make_settings(auth_token="secret")
+    with TestClient(create_remote_app(settings, FakeHost(settings))) as client:
+        assert client.get("/health").status_code == 200
+        assert client.get("/ping").status_code == 200
+        assert client.post("/run", json={"input": {}}).status_code == 401
+        answer = client.post("/run", json={"input": {}}, headers={"Authorization": "secret"})
+        assert answer.status_code == 400
+
+
+# The backend alone --------------------------------------------------------------------------
+
+
+def inputs(prompt: str) -> Inputs:
+    """A checked request."""
+    params = PIPELINES["text-to-image"].params.model_validate({"prompt": prompt, **SMALL})
+    return Inputs("text-to-image", params, seeds=(7,))
+
+
+def test_a_job_cancelled_on_its_way_to_the_host_does_not_run_there(
+    make_settings: MakeSettings,
+) -> None:
+    async def scenario() -> None:
+        host = FakeHost(make_settings())
+        backend = RemoteBackend(make_settings(), host)
+        host.queueing.clear()
+        job = backend.submit(inputs("a fox"), None, door="test")
+        await asyncio.sleep(0)  # the call is on its way
+
+        assert backend.cancel(job.id)
+        with pytest.raises(JobCancelled):
+            await job.result()
+        host.queueing.set()
+        await backend.stop()
+
+        assert host.cancelled == ["fc-1"]
+        assert job.state is State.CANCELLED
+        assert not backend.cancel(job.id)
+        await host.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_takes_too_long_is_stopped_at_the_host(make_settings: MakeSettings) -> None:
+    async def scenario() -> None:
+        settings = make_settings()
+        (settings.model_dir / "load.gate").touch()
+        host = FakeHost(settings)
+        backend = RemoteBackend(settings, host)
+        job = backend.submit(inputs("a fox"), None, door="test", time_limit=0.05)
+
+        with pytest.raises(DeadlineExceeded):
+            await job.result()
+
+        assert host.cancelled == ["fc-1"]
+        await host.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_stopped_backend_leaves_nothing_at_the_host(make_settings: MakeSettings) -> None:
+    async def scenario() -> None:
+        settings = make_settings(drain_seconds=0)
+        (settings.model_dir / "load.gate").touch()
+        host = FakeHost(settings)
+        backend = RemoteBackend(settings, host)
+        job = backend.submit(inputs("a fox"), None, door="test")
+        await asyncio.sleep(0)
+
+        await backend.drain()
+
+        assert host.cancelled == ["fc-1"]
+        with pytest.raises(ShuttingDown):
+            await job.result()
+        with pytest.raises(ShuttingDown):
+            backend.submit(inputs("a fox"), None, door="test")
+        await host.close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,104 @@
+"""Every family: together, requests get the images that plain diffusers makes of each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from tests.worker.conftest import (
+    LoadPipe,
+    Request,
+    Serving,
+    alone,
+    assert_same_images,
+    picture,
+    text,
+)
+
+
+def edit(seed: int, steps: int) -> Request:
+    """InstructPix2Pix: three rows for each image."""
+    arguments = {
+        "prompt": f"make it {seed}",
+        "image": picture(seed),
+        "num_inference_steps": steps,
+        "guidance_scale": 4.0 + seed,
+        "image_guidance_scale": 1.5,
+    }
+    return Request(seed, arguments)
+
+
+def video(seed: int, steps: int) -> Request:
+    arguments = {
+        "image": picture(seed),
+        "height": 32,
+        "width": 32,
+        "num_inference_steps": steps,
+        "fps": 5 + seed,
+        "decode_chunk_size": 2,
+    }
+    return Request(seed, arguments)
+
+
+def prompted_video(seed: int, steps: int) -> Request:
+    arguments = {
+        "prompt": f"prompt {seed}",
+        "image": picture(seed),
+        "height": 32,
+        "width": 32,
+        "num_frames": 5,
+        "num_inference_steps": steps,
+        "guidance_scale": 3.0 + seed,
+        "max_sequence_length": 16,
+    }
+    return Request(seed, arguments)
+
+
+def long_video(seed: int, steps: int) -> Request:
+    request = prompted_video(seed, steps)
+    return Request(seed, {**request.arguments, "num_frames": 9})
+
+
+def flux(seed: int, steps: int) -> Request:
+    request = text(seed, steps, max_sequence_length=16)
+    del request.arguments["negative_prompt"]
+    return request
+
+
+def sd3(seed: int, steps: int) -> Request:
+    return text(seed, steps, max_sequence_length=16)
+
+
+FAMILIES: dict[str, Callable[[int, int], Request]] = {
+    "sd": text,
+    "sdxl": text,
+    "instruct-pix2pix": edit,
+    "sd3": sd3,
+    "flux": flux,
+    "svd": video,
+    "wan": prompted_video,
+    "ltx": long_video,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_company_changes_nothing(load_pipe: LoadPipe, family: str) -> None:
+    pipe = load_pipe(family)
+    requests = [FAMILIES[family](seed, steps) for seed, steps in enumerate((3, 2, 4))]
+    serving = Serving(pipe)
+    outcomes = serving.serve(requests)
+    # SVD's noise begins at 700 times the size of its images, and rounding with it.
+    assert_same_images(pipe, requests, outcomes, tolerance=1e-4 if family == "svd" else 1e-5)
+    assert len(serving.forwards) == (8 if family == "wan" else 4)  # of the longest request
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_alone_a_request_is_what_plain_diffusers_makes_bit_for_bit(
+    load_pipe: LoadPipe, family: str
+) -> None:
+    pipe = load_pipe(family)
+    request = FAMILIES[family](1, 2)
+    (outcome,) = Serving(pipe).serve([request])
+    assert torch.equal(outcome, alone(pipe, request))

@@ -1,0 +1,134 @@
+"""Parts of the worker that need no denoiser."""
+
+from __future__ import annotations
+
+import copy
+import threading
+
+import diffusers
+import pytest
+import torch
+
+from app.worker.calls import Part, SharedValues, describe, run
+from app.worker.copies import HostTimesteps, _is_entry
+from app.worker.limits import BatchPolicy, RowLimits
+from app.worker.outbox import Outbox
+from app.worker.parking import VaeVersions
+from app.worker.pixels import fetch, to_uint8
+from app.worker.roles import Roles
+from tests.checkpoints.parts import vae
+
+ROLES = Roles(("x", "extra"), shared=("ids",), ignored=("generator",))
+
+
+def network(**arguments: torch.Tensor) -> tuple[torch.Tensor]:
+    return (arguments["x"] * arguments["timestep"].reshape(-1, 1).float(),)
+
+
+def call(**arguments: object) -> object:
+    return describe(network, dict(arguments), ROLES, SharedValues()).signature
+
+
+X = torch.ones(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_alike"),
+    [
+        ({}, {"timestep": torch.tensor([3])}, True),
+        ({}, {"timestep": torch.tensor(3.5)}, True),
+        ({}, {"x": torch.ones(4, 3)}, True),
+        ({}, {"x": torch.ones(2, 4)}, False),
+        ({}, {"x": X.double()}, False),
+        ({}, {"nothing": None}, True),
+        ({"ids": torch.arange(3)}, {"ids": torch.arange(3)}, True),
+        ({"ids": torch.arange(3)}, {"ids": torch.arange(3) + 1}, False),
+        ({"option": 1}, {"option": 2}, False),
+        ({"option": {"a": [1]}}, {"option": {"a": [1]}}, True),
+        ({"extra": {"a": X}}, {"extra": {"a": X + 1}}, True),
+        ({"generator": object()}, {"generator": object()}, True),
+        ({"unknown": X}, {"unknown": X}, False),
+        ({"extra": torch.ones(1, 3)}, {"extra": torch.ones(1, 3)}, False),
+    ],
+)
+def test_which_calls_are_alike(one: object, other: object, is_alike: bool) -> None:
+    default = {"x": X, "timestep": torch.tensor(2)}
+    assert (call(**default | one) == call(**default | other)) is is_alike
+
+
+def test_rows_keep_their_own_timestep() -> None:
+    shared = SharedValues()
+    first = describe(network, {"x": X, "timestep": torch.tensor(2)}, ROLES, shared)
+    second = describe(network, {"x": X[:1], "timestep": torch.tensor([5.0])}, ROLES, shared)
+    parts = [Part(first, 0, 2), Part(second, 0, 1)]
+    results = run(parts, padded=8)
+    assert results[parts[0]][0].tolist() == [[2.0] * 3] * 2
+    assert results[parts[1]][0].tolist() == [[5.0] * 3]
+
+
+def test_rows_by_memory_by_what_pays_and_by_what_failed() -> None:
+    limits = RowLimits(BatchPolicy(max_rows=10))
+    assert limits.most(100, "kind") == 10
+    limits.bytes_per_number, limits.free_bytes = 5.0, 4000
+    assert limits.most(100, "kind") == 8
+    assert limits.most(10_000, "kind") == 1
+    limits.did_not_fit(6, "kind")
+    assert limits.most(100, "kind") == 3
+    assert limits.most(100, "another kind") == 8
+    assert limits.worth(100, 1000) == 10
+    assert limits.worth(10_000, 1000) == 1
+
+
+def test_buckets() -> None:
+    limits = RowLimits(BatchPolicy(buckets=(1, 2, 4)))
+    assert [limits.padded(rows) for rows in (1, 2, 3, 4)] == [1, 2, 4, 4]
+    assert limits.most(1, "kind") == 4
+    assert RowLimits(BatchPolicy()).padded(3) is None
+
+
+def test_timesteps_that_are_entries_of_the_schedule_are_recognised() -> None:
+    timesteps = torch.tensor([9, 5, 1])
+    assert [_is_entry(entry, timesteps) for entry in timesteps] == [True] * 3
+    assert _is_entry(timesteps[1:][0], timesteps)
+    assert not _is_entry(torch.tensor(5), timesteps)
+    assert not _is_entry(5, timesteps)
+
+
+def test_timesteps_in_main_memory_stay_as_they_are() -> None:
+    scheduler = diffusers.DDIMScheduler()
+    scheduler.set_timesteps(3)
+    on_host = HostTimesteps(scheduler)
+    assert all(on_host(entry) is entry for entry in scheduler.timesteps)
+
+
+def test_a_vae_of_another_type_is_made_once_and_leaves_the_first_alone() -> None:
+    half = vae().half()
+    before = copy.deepcopy(half.state_dict())
+    versions = VaeVersions(half)
+    single = versions.of_dtype(torch.float32)
+    assert single is versions.of_dtype(torch.float32)
+    assert single.module.dtype == torch.float32
+    assert versions.of_dtype(torch.float16).module is half
+    for name, weights in half.state_dict().items():
+        assert torch.equal(weights, before[name])
+
+
+def test_pixels_are_rounded() -> None:
+    images = torch.tensor([-0.1, 0.0, 0.5, 1.0, 1.1, 0.498]).expand(1, 3, 1, 6)
+    pixels = to_uint8(images)
+    assert pixels.shape == (1, 1, 6, 3)
+    assert pixels[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255, 127]
+    assert torch.equal(fetch(pixels).wait(), pixels)
+
+
+def test_errands_are_done_in_order_and_survive_a_failure() -> None:
+    done: list[int] = []
+    gate = threading.Event()
+    outbox = Outbox()
+    outbox.put(lambda: done.append(1) if gate.wait(30) else None)
+    outbox.put(lambda: [][0])
+    outbox.put(lambda: done.append(2))
+    assert done == []
+    gate.set()
+    outbox.flush(30)
+    assert done == [1, 2]

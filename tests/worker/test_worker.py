@@ -1,0 +1,224 @@
+"""The worker as it runs: its loop, its messages, adapters, and a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from app.diffusion.accelerators.active import Active
+from app.diffusion.loading import load
+from app.engine.channel import Channel
+from app.engine.job import State
+from app.engine.messages import Cancel, Cancelled, Failed, Finished, Inputs, Run, Started, Step
+from app.engine.service import LocalService
+from app.errors import OutOfMemory
+from app.pipelines import PIPELINES
+from app.settings import Settings
+from app.worker.hub import Task
+from app.worker.inbox import Inbox
+from app.worker.loading import assemble
+from app.worker.loop import BROKEN_DEVICE, WorkLoop
+from tests.checkpoints import make
+
+TIMEOUT = 120.0
+
+
+class Worker:
+    """A work loop on a thread of its own, and the API process's end of its channel."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.channel, theirs = Channel.pair()
+        self.parts = assemble(load(settings), settings)
+        channel = Channel(theirs)
+        inbox = Inbox(channel, hung_up=lambda: None)
+        self.loop = WorkLoop(self.parts, channel, inbox)
+        self.exit_code: int | None = None
+        inbox.listen()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        self.exit_code = self.loop.run()
+
+    def ask(self, *runs: Run) -> None:
+        for run in runs:
+            self.channel.send(run)
+
+    def hear(self, jobs: int = 1) -> dict[str, list[tuple[Any, memoryview | None]]]:
+        """All messages, by job, until so many jobs are over."""
+        heard: dict[str, list[tuple[Any, memoryview | None]]] = {}
+        while jobs:
+            message, pixels = self.channel.receive()
+            heard.setdefault(message.job_id, []).append((message, pixels))  # type: ignore[attr-defined]
+            jobs -= isinstance(message, Finished | Failed | Cancelled)
+        return heard
+
+    def make(self, inputs: Inputs) -> np.ndarray:
+        """The pixels of one job."""
+        self.ask(Run("one", inputs))
+        message, pixels = self.hear()["one"][-1]
+        assert isinstance(message, Finished), message
+        return np.frombuffer(pixels, np.uint8).reshape(message.shape)
+
+
+@pytest.fixture(scope="module")
+def settings(models: Path) -> Settings:
+    for family in ("sd", "lora", "lora-2"):
+        make(family, models)
+    return Settings(pipeline="text-to-image", model_id=make("sd", models), model_dir=models)
+
+
+@pytest.fixture(scope="module")
+def worker(settings: Settings) -> Iterator[Worker]:
+    return Worker(settings)
+
+
+def inputs(seed: int = 0, steps: int = 2, **changes: Any) -> Inputs:
+    loras = changes.pop("loras", ())
+    seeds = changes.pop("seeds", (seed,))
+    params = PIPELINES["text-to-image"].params.model_validate(
+        {
+            "prompt": f"prompt {seed}",
+            "num_inference_steps": steps,
+            "num_images_per_prompt": len(seeds),
+            "width": 16,
+            "height": 16,
+            **changes,
+        }
+    )
+    return Inputs("text-to-image", params, seeds, loras)
+
+
+def near(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether images are equal but for rounding to whole levels."""
+    return int(np.abs(one.astype(int) - other.astype(int)).max()) <= 1
+
+
+def test_a_job_is_followed_from_start_to_end(worker: Worker) -> None:
+    worker.ask(Run("job", inputs(steps=3)))
+    messages = [message for message, _ in worker.hear()["job"]]
+    assert messages[:-1] == [Started("job"), *(Step("job", step, 3) for step in (1, 2, 3))]
+    finished = messages[-1]
+    assert isinstance(finished, Finished)
+    assert finished.shape == (1, 16, 16, 3)
+    assert finished.rows == 1.0
+    assert finished.usage.forwards >= 3
+    assert finished.usage.busy_seconds > 0
+
+
+def test_jobs_in_company_get_their_own_images(worker: Worker) -> None:
+    wanted = [inputs(seed, steps=2 + seed) for seed in range(4)]
+    alone = [worker.make(it) for it in wanted]
+    worker.ask(*(Run(str(seed), it) for seed, it in enumerate(wanted)))
+    heard = worker.hear(jobs=4)
+    for seed, expected in enumerate(alone):
+        message, pixels = heard[str(seed)][-1]
+        assert near(np.frombuffer(pixels, np.uint8).reshape(message.shape), expected)
+    assert max(heard[str(seed)][-1][0].rows for seed in range(4)) > 1
+
+
+def test_images_of_one_job_have_their_own_seeds(worker: Worker) -> None:
+    several = worker.make(inputs(7, seeds=(7, 8)))
+    assert near(several[0], worker.make(inputs(7))[0])
+    assert near(several[1], worker.make(inputs(7, seeds=(8,)))[0])
+
+
+def test_adapters_mix(worker: Worker) -> None:
+    sets = [(), (("fabricated/lora", 1.0),), (("fabricated/lora-2", 0.7),), ()]
+    wanted = [inputs(1, steps=3, loras=loras) for loras in sets]
+    alone = [worker.make(it) for it in wanted]
+    assert not np.array_equal(alone[0], alone[1])
+    assert not np.array_equal(alone[1], alone[2])
+    worker.ask(*(Run(str(place), it) for place, it in enumerate(wanted)))
+    heard = worker.hear(jobs=4)
+    for place, expected in enumerate(alone):
+        message, pixels = heard[str(place)][-1]
+        assert near(np.frombuffer(pixels, np.uint8).reshape(message.shape), expected)
+
+
+def test_a_cancelled_job_says_so(worker: Worker) -> None:
+    worker.ask(Run("long", inputs(steps=200)))
+    worker.channel.send(Cancel("long"))
+    assert isinstance(worker.hear()["long"][-1][0], Cancelled)
+    assert worker.make(inputs()).shape == (1, 16, 16, 3)
+
+
+def test_a_preview_comes_with_every_second_step(worker: Worker) -> None:
+    worker.make(inputs(seeds=(1, 2, 3)))  # what previews are learnt from
+    plain = worker.make(inputs(3, steps=4))
+    worker.ask(Run("job", inputs(3, steps=4), preview_every=2))
+    messages = worker.hear()["job"]
+    shapes = [it.preview_shape for it, _ in messages if isinstance(it, Step)]
+    assert shapes == [None, (8, 8, 3), None, (8, 8, 3)]
+    assert [len(pixels) for it, pixels in messages if isinstance(it, Step) and pixels] == [192] * 2
+    assert np.array_equal(np.frombuffer(messages[-1][1], np.uint8), plain.ravel())
+
+
+def test_what_does_not_fit_fails_with_a_clear_error(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(worker.parts.loaded.pipe.unet, "forward", full)
+    worker.ask(Run("job", inputs(seeds=(1, 2))))
+    failed = worker.hear()["job"][-1][0]
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, OutOfMemory)
+
+
+def test_with_state_between_steps_requests_take_turns(settings: Settings) -> None:
+    resets: list[int] = []
+    active = Active(keeps_state=True, resets=(lambda: resets.append(1),))
+    parts = assemble(replace(load(settings), active=active), settings)
+    order: list[int] = []
+
+    def body(seed: int) -> None:
+        parts.generator.generate(inputs(seed), None, lambda done: order.append(seed))
+
+    with torch.no_grad():
+        for seed in range(2):
+            parts.hub.add(Task(partial(body, seed), (), lambda: False))
+        while len(parts.hub):
+            parts.hub.turn()
+    assert order == [0, 0, 1, 1]
+    assert len(resets) == 2
+    assert not parts.limits.policy.merge
+
+
+def test_a_broken_device_ends_the_loop(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker(settings)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(worker.parts.loaded.pipe.unet, "forward", broken)
+    worker.ask(Run("job", inputs()))
+    worker.thread.join(TIMEOUT)
+    assert worker.exit_code == BROKEN_DEVICE
+
+
+def test_a_real_process_serves_many_jobs_at_a_time(settings: Settings) -> None:
+    async def serve() -> list[Any]:
+        service = LocalService(settings)
+        await service.start(lambda: None)
+        jobs = [service.submit(inputs(seed), None, door="test") for seed in range(3)]
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                generations = [await job.result() for job in jobs]
+        finally:
+            await service.stop()
+        assert all(job.state is State.SUCCEEDED for job in jobs)
+        return generations
+
+    generations = asyncio.run(serve())
+    assert [it.samples[0].pixels.shape for it in generations] == [(16, 16, 3)] * 3
