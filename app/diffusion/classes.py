@@ -19,6 +19,9 @@ _IMAGE_TO_VIDEO = {
     "LTX2Pipeline": "LTX2ImageToVideoPipeline",
 }
 
+_GIVEN = {"self", "prompt", "image"}
+"""What a call without a default for it may ask for; decoders of a prior ask for its output."""
+
 
 def pipeline_class(task: str, index: Mapping[str, object], model_id: str) -> Any:
     """The pipeline class that does `task` with the model of this `model_index.json`.
@@ -38,7 +41,7 @@ def pipeline_class(task: str, index: Mapping[str, object], model_id: str) -> Any
             f"MODEL_ID={model_id} needs the pipeline class {named}, which diffusers "
             f"{diffusers.__version__} does not have: choose another model or upgrade diffusers."
         )
-    found = _of_its_own(task, own) or _sibling(task, index) or (own if _does(task, own) else None)
+    found = _class_for(task, own, index)
     if found is not None:
         _refuse_without_ftfy(found, model_id)
         return found
@@ -53,9 +56,12 @@ def accepted(pipeline: Any) -> frozenset[str]:
     return frozenset(parameters_of(pipeline)) - {"self"}
 
 
-def _of_its_own(task: str, own: Any) -> Any:
-    """The named class itself, where that is sure without a look at every family."""
-    return own if task == "text-to-image" and _does(task, own) else None
+def _class_for(task: str, own: Any, index: Mapping[str, object]) -> Any:
+    """The named class itself, or the one of its family that does the task, or None."""
+    does = _does(task, own)
+    if does and task == "text-to-image":  # sure without a look at every family
+        return own
+    return _sibling(task, index) or (own if does else None)
 
 
 def _sibling(task: str, index: Mapping[str, object]) -> Any:
@@ -83,9 +89,10 @@ def _sibling(task: str, index: Mapping[str, object]) -> Any:
 
 
 def _does(task: str, pipeline: Any) -> bool:
-    """Whether the call's arguments are those of the task, for classes of no known family."""
+    """Whether the call's arguments are those of the task."""
     parameters = parameters_of(pipeline)
-    if "mask_image" in parameters or "video" in parameters:
+    required = {name for name, it in parameters.items() if it.default is it.empty}
+    if "mask_image" in parameters or "video" in parameters or not required <= _GIVEN:
         return False
     takes_image, is_video = "image" in parameters, "num_frames" in parameters
     if task == "text-to-image":

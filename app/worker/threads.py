@@ -23,8 +23,9 @@ pay from 16 rows on, and one picture alone took twice as long with two threads a
 class Threads:
     """Chooses the threads of each call by its arithmetic.
 
-    That is counted once per network, in its first call, so that the choice is always the same:
-    the number of threads shows in a result's last bits.
+    That is counted once per network, in its first call (of the warm-up, where there is one), so
+    that the choice is always the same afterwards: the number of threads shows in a result's last
+    bits.
     """
 
     def __init__(self, *, adapt: bool) -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from app.diffusion.classes import pipeline_class
 from app.diffusion.loading import load
 from app.errors import ModelNotLoaded
 from app.settings import Settings
@@ -83,21 +82,6 @@ def test_wan(fabricate: Fabricate, load_model: Load) -> None:
     loaded = load_model(fabricate("wan"), "image-to-video")
     video = generate(loaded, "image-to-video", picture(), {"num_frames": 5})
     assert video.shape == (1, 5, 3, 32, 32)
-
-
-def test_wan_without_ftfy_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelNotLoaded, match=r"MODEL_ID=some/wan .* pip install ftfy"):
-        pipeline_class("image-to-video", {"_class_name": "WanImageToVideoPipeline"}, "some/wan")
-
-
-def test_which_wan_models_start_from_an_image() -> None:
-    pytest.importorskip("ftfy")
-    index = {"_class_name": "WanPipeline", "expand_timesteps": True}  # Wan 2.2 TI2V-5B
-    found = pipeline_class("image-to-video", index, "some/wan")
-    assert found.__name__ == "WanImageToVideoPipeline"
-    with pytest.raises(ModelNotLoaded, match="does not fit"):
-        pipeline_class("image-to-video", {**index, "expand_timesteps": False}, "some/wan")
 
 
 @pytest.mark.parametrize("steps", [2, 4, 8])

@@ -43,7 +43,12 @@ def ask(
         settings = {"PIPELINE": pipeline, "MODEL_ID": "demo", "DATA_DIR": folder}
         with ServerProcess(settings) as server:
             url = f"{server.wait_ready(300).url}/{pipeline}"
-            return [httpx.post(url, **_body(it, upload), timeout=300).json() for it in requests]
+            return [_answer(url, _body(it, upload)) for it in requests]
+
+
+def _answer(url: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.post(url, **body, timeout=300).raise_for_status().json()
+    return answer
 
 
 def _body(request: Mapping[str, Any], upload: bytes | None) -> dict[str, Any]:
