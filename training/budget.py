@@ -51,7 +51,9 @@ class Checkpoint:
         """Return the last state, or None for a fresh start."""
         if not self._path.exists():
             return None
-        state: dict[str, Any] = torch.load(self._path, map_location="cpu", weights_only=False)
+        state: dict[str, Any] = torch.load(
+            self._path, map_location=torch.get_default_device(), weights_only=False
+        )
         return state
 
     def due(self) -> bool:

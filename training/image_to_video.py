@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-from training.budget import Budget, Checkpoint, set_rate
+from training.descent import Descent
 from training.latents import encode
 from training.motion import MAX_BUCKET, frame_phases, render_phases
 from training.pictures import to_tensor
@@ -42,7 +42,9 @@ class VideoBank:
 def build_video_bank(scenes: int, seed: int, cache: Path) -> VideoBank:
     """Render and encode scenes in which something moves, or read them from ``cache``."""
     if cache.exists():
-        stored: VideoBank = torch.load(cache, weights_only=False)
+        stored: VideoBank = torch.load(
+            cache, map_location=torch.get_default_device(), weights_only=False
+        )
         return stored
     rng = random.Random(seed)
     latents, first = [], []
@@ -58,30 +60,26 @@ def build_video_bank(scenes: int, seed: int, cache: Path) -> VideoBank:
     return bank
 
 
-class VideoTrainer:
-    """The denoiser, the vision tower, their averaged weights and the optimiser."""
+class VideoLesson:
+    """The denoiser and the vision tower before the scenes that they learn from."""
 
-    def __init__(self, seed: int) -> None:
-        """Build fresh networks."""
-        torch.manual_seed(seed)
-        self.unet = build_video_unet()
-        self.vision = build_vision()
-        self.parameters: list[nn.Parameter] = [
-            *self.unet.parameters(), *self.vision.parameters()
-        ]  # fmt: skip
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
-        )
-        self.average = [p.detach().clone() for p in self.parameters]
-        self.step = 0
-        self.rng = random.Random(seed)
+    def __init__(
+        self,
+        unet: UNetSpatioTemporalConditionModel,
+        vision: CLIPVisionModelWithProjection,
+        bank: VideoBank,
+        rng: random.Random,
+    ) -> None:
+        """Choose scenes and speeds with ``rng``."""
+        self._unet, self._vision, self._bank, self._rng = unet, vision, bank, rng
         processor = CLIPImageProcessor()
-        self.vision_mean = torch.tensor(processor.image_mean)[:, None, None]
-        self.vision_deviation = torch.tensor(processor.image_std)[:, None, None]
+        self._vision_mean = torch.tensor(processor.image_mean)[:, None, None]
+        self._vision_deviation = torch.tensor(processor.image_std)[:, None, None]
 
-    def train_step(self, bank: VideoBank) -> float:
-        """Do one optimiser step and return its loss."""
-        clean, first, pictures, ids = self._batch(bank)
+    def loss(self, share: float) -> Tensor:
+        """Return the loss of a batch, the same all through the training."""
+        del share
+        clean, first, pictures, ids = self._batch()
         sigma = (LOG_SIGMA_MEAN + LOG_SIGMA_SPREAD * torch.randn(BATCH, 1, 1, 1, 1)).exp()
         noisy = clean + sigma * torch.randn_like(clean)
         spread = (sigma.square() + 1).sqrt()
@@ -92,87 +90,48 @@ class VideoTrainer:
         beside = (first * kept[:, None, None, None])[:, None].expand_as(clean)
         inputs = torch.cat([noisy / spread, beside], dim=2)
         times = 0.25 * sigma.flatten().log()
-        output = self.unet(inputs, times, embedding, added_time_ids=ids).sample
+        output = self._unet(inputs, times, embedding, added_time_ids=ids).sample
         moved = (clean - clean[:, :1]).abs().mean(2, keepdim=True).clamp(max=1)
         weight = 1 + MOTION_WEIGHT * moved
-        loss = (weight * (output - target).square()).mean() / weight.mean()
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
-        self.step += 1
-        with torch.no_grad():
-            decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
-        return float(loss.item())
+        return (weight * (output - target).square()).mean() / weight.mean()
 
-    def _batch(self, bank: VideoBank) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return frames, the noised first frame, its picture and the added ids."""
         frames, ids, picks = [], [], []
         for _ in range(BATCH):
-            pick = self.rng.randrange(len(bank.first))
-            bucket, fps = self.rng.randint(1, MAX_BUCKET), self.rng.choice(FPS_CHOICES)
-            noise = self.rng.uniform(0, MAX_NOISE_AUGMENTATION)
-            frames.append(bank.latents[pick, frame_phases(bucket, fps)].float())
+            pick = self._rng.randrange(len(self._bank.first))
+            bucket, fps = self._rng.randint(1, MAX_BUCKET), self._rng.choice(FPS_CHOICES)
+            noise = self._rng.uniform(0, MAX_NOISE_AUGMENTATION)
+            frames.append(self._bank.latents[pick, frame_phases(bucket, fps)].float())
             ids.append((fps - 1, bucket, noise))  # the pipeline passes the rate less one
             picks.append(pick)
         clean = torch.stack(frames)
         added = torch.tensor(ids)
         first = clean[:, 0] + added[:, 2, None, None, None] * torch.randn_like(clean[:, 0])
-        return clean, first, bank.first[picks], added
+        return clean, first, self._bank.first[picks], added
 
     def _embed(self, pictures: Tensor) -> Tensor:
         """Show pictures to the vision tower as the pipeline does; shape (BATCH, 1, 64)."""
         large = functional.interpolate(pictures, size=VISION_SIDE, mode="bilinear")
-        normal = ((large + 1) / 2 - self.vision_mean) / self.vision_deviation
-        embedding: Tensor = self.vision(normal).image_embeds[:, None]
+        normal = ((large + 1) / 2 - self._vision_mean) / self._vision_deviation
+        embedding: Tensor = self._vision(normal).image_embeds[:, None]
         return embedding
-
-    def state(self, spent: float) -> dict[str, object]:
-        """Gather what a later run needs to go on."""
-        return {
-            "unet": self.unet.state_dict(), "vision": self.vision.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "average": self.average,
-            "step": self.step, "spent": spent,
-        }  # fmt: skip
-
-    def restore(self, state: dict[str, object]) -> float:
-        """Take over a stored state and return the seconds it had spent."""
-        self.unet.load_state_dict(state["unet"])
-        self.vision.load_state_dict(state["vision"])
-        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
-        self.average = state["average"]  # type: ignore[assignment]
-        self.step = int(state["step"])  # type: ignore[call-overload]
-        self.rng.seed(self.step)
-        torch.manual_seed(self.step)
-        return float(state["spent"])  # type: ignore[arg-type]
-
-    @torch.no_grad()
-    def averaged(self) -> tuple[UNetSpatioTemporalConditionModel, CLIPVisionModelWithProjection]:
-        """Return the networks with the averaged weights loaded."""
-        for parameter, value in zip(self.parameters, self.average, strict=True):
-            parameter.copy_(value)
-        return self.unet.eval(), self.vision.eval()
 
 
 def train_image_to_video(
     work: Path, seconds: float, scenes: int = 300, seed: int = 5
 ) -> tuple[UNetSpatioTemporalConditionModel, CLIPVisionModelWithProjection]:
     """Train for ``seconds`` of processor time and return the averaged networks."""
-    trainer = VideoTrainer(seed)
-    checkpoint = Checkpoint(work / "image_to_video.pt")
-    state = checkpoint.load()
-    spent = trainer.restore(state) if state is not None else 0.0
+    torch.manual_seed(seed)
+    unet, vision = build_video_unet(), build_vision()
+    descent = Descent(
+        {"unet": unet, "vision": vision},
+        work / "image_to_video.pt",
+        PEAK_RATE,
+        EMA_DECAY,
+        seed=seed,
+    )
     bank = build_video_bank(scenes, seed, work / "video_latents.pt")
-    budget, smooth = Budget(seconds, spent), 0.0
-    while budget.share < 1:
-        set_rate(trainer.optimizer, budget.rate(trainer.step, PEAK_RATE))
-        loss = trainer.train_step(bank)
-        smooth = loss if not smooth else 0.98 * smooth + 0.02 * loss
-        if trainer.step % 25 == 0:
-            print(f"video {trainer.step} loss {smooth:.4f} {budget.spent:.0f} s", flush=True)
-        if checkpoint.due():
-            checkpoint.save(trainer.state(budget.spent))
-    if spent < seconds:
-        checkpoint.save(trainer.state(seconds))
-    return trainer.averaged()
+    lesson = VideoLesson(unet, vision, bank, descent.rng)
+    descent.run("video", seconds, lesson.loss)
+    return unet, vision

@@ -50,4 +50,5 @@ def encode(pictures: Tensor) -> Tensor:
     """Encode (n, 3, h, w) pictures of values -1 to 1 into (n, 12, h / 8, w / 8) latents."""
     weight = torch.from_numpy(kernel() / SPREAD[:, None, None, None]).float()
     bias = torch.from_numpy(-CENTER / SPREAD).float()
+    weight, bias = weight.to(pictures.device), bias.to(pictures.device)
     return torch.nn.functional.conv2d(pictures, weight, bias, stride=BLOCK)

@@ -25,12 +25,13 @@ VIDEO_SECONDS = 2600.0
 """Processor seconds, summed over threads; what the shipped models were trained for."""
 
 
-def make_all(scale: float, parts: str) -> None:
+def make_all(scale: float, parts: str, compiled: bool) -> None:
     """Train the models (``parts`` is "all", "image" or "video") and write their folders."""
     vae = train_vae(WORK, scale * VAE_SECONDS)
     if parts in ("all", "image"):
         tokenizer = build_tokenizer()
-        unet, text_encoder = train_text_to_image(tokenizer, WORK, scale * IMAGE_SECONDS)
+        seconds = scale * IMAGE_SECONDS
+        unet, text_encoder = train_text_to_image(tokenizer, WORK, seconds, compiled)
         save_image_pipeline(vae, unet, text_encoder, tokenizer, IMAGE_FOLDER)
     if parts in ("all", "video"):
         video_unet, vision = train_image_to_video(WORK, scale * VIDEO_SECONDS)
@@ -42,10 +43,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all time budgets")
     parser.add_argument("--parts", choices=("all", "image", "video"), default="all")
+    parser.add_argument(
+        "--compile", action="store_true", help="train the image model compiled (needs g++)"
+    )
+    parser.add_argument("--device", default="cpu", help="cuda: then --scale 0.1 does")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    make_all(options.scale, options.parts)
+    torch.set_default_device(options.device)
+    make_all(options.scale, options.parts, options.compile)
 
 
 if __name__ == "__main__":

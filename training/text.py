@@ -4,6 +4,7 @@ import json
 import random
 
 import torch
+from diffusers.models.embeddings import TextTimeEmbedding
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from torch.nn import functional
@@ -69,7 +70,7 @@ def encode_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     encoded = tokenizer(
         texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
     )
-    ids: Tensor = encoded.input_ids
+    ids: Tensor = encoded.input_ids.to(torch.get_default_device())
     return ids
 
 
@@ -87,16 +88,22 @@ def attribute_labels(scene: Scene) -> tuple[int, ...]:
 ATTRIBUTE_SIZES = (4, 5, 4, 3, 6, 3, 2, 2, 2, 2, 2)
 
 
-def warm_up(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, steps: int, seed: int = 3) -> None:
+def warm_up(
+    encoder: CLIPTextModel,
+    pooling: TextTimeEmbedding,
+    tokenizer: CLIPTokenizer,
+    steps: int,
+    seed: int = 3,
+) -> None:
     """Teach the encoder to tell attributes apart before any picture is seen.
 
-    Far cheaper than learning the same through the denoiser. The read-out is the last token, which
-    has seen the whole caption; the linear head is thrown away.
+    Far cheaper than learning the same through the denoiser. What is read out is the vector that
+    ``pooling`` makes of a caption for the denoiser; the linear head is thrown away.
     """
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    head = nn.Linear(WIDTH, sum(ATTRIBUTE_SIZES))
-    parameters = [*encoder.parameters(), *head.parameters()]
+    head = nn.Linear(pooling.proj.out_features, sum(ATTRIBUTE_SIZES))
+    parameters = [*encoder.parameters(), *pooling.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, 1e-3, betas=(0.9, 0.99))
     encoder.train()
     for step in range(steps):
@@ -105,7 +112,7 @@ def warm_up(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, steps: int, seed: 
         scenes = [sample_training_scene(rng) for _ in range(64)]
         ids = encode_ids(tokenizer, [noisy_caption(scene, rng) for scene in scenes])
         labels = torch.tensor([attribute_labels(scene) for scene in scenes])
-        logits = head(encoder(ids).last_hidden_state[:, -1]).split(ATTRIBUTE_SIZES, dim=1)
+        logits = head(pooling(encoder(ids).last_hidden_state)).split(ATTRIBUTE_SIZES, dim=1)
         losses = [functional.cross_entropy(part, labels[:, i]) for i, part in enumerate(logits)]
         loss = torch.stack(losses).mean()
         optimizer.zero_grad()
