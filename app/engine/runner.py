@@ -182,7 +182,7 @@ class Runner:
             generation = await job.result()
             start = time.perf_counter()
             output = await self._encode(job, generation, encoding, with_frames)
-        except RunnerError as error:
+        except Exception as error:
             self._report(self._record(job, type(error).__name__))
             raise
         served = Served(job, output, generation.warnings, time.perf_counter() - start)
