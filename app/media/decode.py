@@ -55,7 +55,7 @@ _PNG_BIT_DEPTH = 24  # where IHDR keeps it
 
 
 def decode_image(data: bytes, *, max_pixels: int) -> Pixels:
-    """Decode an image file into a writable, C-contiguous (height, width, 3) uint8 RGB array.
+    """Decode an image file into a C-contiguous (height, width, 3) uint8 RGB array.
 
     The picture comes out as a viewer shows it: turned upright by its EXIF orientation, converted to
     sRGB by its ICC profile (a broken or mismatched one is ignored), CMYK and grey widened to RGB,
@@ -77,7 +77,7 @@ def decode_image(data: bytes, *, max_pixels: int) -> Pixels:
         _check_still(image)
         image.load()
         _rescale_transparent_colour(image, data)
-        return np.array(_upright(_flatten(image), image))
+        return np.asarray(_upright(_flatten(image), image))
     except ImageInvalid:
         raise
     except Exception as cause:  # a decoder may raise anything on bytes made to break it

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,8 +31,11 @@ def upload(width: int = 48, height: int = 40, color: str = "red") -> bytes:
     return buffer.getvalue()
 
 
-def post_image(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
-    files = {"image": ("a.png", upload(), "application/octet-stream")}
+def post_image(
+    client: httpx.Client, path: str, image: bytes | None = None, **fields: str
+) -> httpx.Response:
+    file = upload() if image is None else image
+    files = {"image": ("a.png", file, "application/octet-stream")}
     return client.post(path, data=fields, files=files)
 
 
@@ -196,22 +201,28 @@ def test_image_to_image_takes_forms(make_client: MakeClient) -> None:
 )
 def test_garbage_uploads_are_refused(make_client: MakeClient, data: bytes, says: str) -> None:
     client = make_client(pipeline="image-to-image")
-    response = client.post(
-        "/image-to-image", data={"prompt": "a"}, files={"image": ("a.png", data)}
-    )
+    response = post_image(client, "/image-to-image", data, prompt="a")
     assert response.status_code == 400
     assert says in message(response).lower()
 
 
 def test_a_strip_too_long_for_an_answer_is_refused(make_client: MakeClient) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (16_400, 16)).save(buffer, "PNG")
     client = make_client(pipeline="image-to-image")
-    response = client.post(
-        "/image-to-image", data={"prompt": "a"}, files={"image": ("a.png", buffer.getvalue())}
-    )
+    response = post_image(client, "/image-to-image", upload(16_400, 16), prompt="a")
     assert response.status_code == 400
     assert "at most 16376 pixels; these are 16400 × 16" in message(response)
+
+
+def test_a_large_upload_needs_no_disk(
+    make_client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    buffer = io.BytesIO()
+    Image.effect_noise((1600, 1000), 100).convert("RGB").save(buffer, "PNG")
+    assert len(buffer.getvalue()) > 1024**2
+    client = make_client(pipeline="image-to-image")
+    response = post_image(client, "/image-to-image", buffer.getvalue(), prompt="a")
+    assert response.status_code == 200, response.text
 
 
 def test_a_form_without_image_names_it(make_client: MakeClient) -> None:
@@ -237,14 +248,9 @@ def test_video_has_frames_and_an_mp4(make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize("size", [(333, 251), (16_400, 16)])
 def test_a_video_takes_an_image_of_any_size(make_client: MakeClient, size: tuple[int, int]) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", size).save(buffer, "PNG")
     client = make_client(pipeline="image-to-video")
-    response = client.post(
-        "/image-to-video",
-        data={"width": "64", "height": "64", "num_inference_steps": "2"},
-        files={"image": ("a.png", buffer.getvalue())},
-    )
+    small = {"width": "64", "height": "64", "num_inference_steps": "2"}
+    response = post_image(client, "/image-to-video", upload(*size), **small)
     assert response.status_code == 200, response.text
 
 
