@@ -26,9 +26,9 @@ CAPTION_DROPOUT = 0.1
 EMA_DECAY = 0.997
 THINGS_WEIGHT = 4.0
 """How much more the sun, the house and other things count at first: they cover a few cells each."""
-THINGS_SHARE, THINGS_FLOOR = 0.5, 0.4
-"""Part of the training in which that fades, and what remains: it draws more things than were asked
-for, but without it stars and trees are lost."""
+THINGS_SHARE = 0.3
+"""Part of the training in which that fades to nothing: a denoiser that goes on with it draws a
+thing of which it is unsure twice."""
 WARM_UP_STEPS = 2_000
 TRAIN_STEPS = 1000
 """Length of the noise schedule."""
@@ -140,7 +140,7 @@ class Lesson:
         states = self._text(self._captions(picks)).last_hidden_state
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         output = self._denoiser(noisy, times, states).sample
-        fading = max(THINGS_FLOOR, 1 - share / THINGS_SHARE)
+        fading = max(0.0, 1 - share / THINGS_SHARE)
         weight = 1 + THINGS_WEIGHT * fading * self._bank.things[picks]
         return (weight * (output - target).square()).mean() / weight.mean()
 

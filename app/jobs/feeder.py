@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from app import errors
 from app.engine.backend import Health
 from app.engine.job import Job
+from app.engine.messages import Ready
 from app.engine.runner import Runner
 from app.jobs.bell import Bell
 from app.jobs.durable import DurableJob, JobState
@@ -100,12 +101,18 @@ class Feeder:
     def _has_room(self) -> bool:
         """See the rule above. Results that wait to be encoded slow the feeding down, too."""
         status = self._runner.backend.status()
-        if status.worker is None or status.health is not Health.OK:
+        if status.health is not Health.OK:
             return False
-        ahead = 1 if self._runner.settings.queue_limit > 1 else 0
-        window = status.worker.concurrency + ahead
+        window = self._window(status.worker)
         generating = sum(not run.job.state.is_final for run in self.runs.values())
         return generating < window and len(self.runs) < 2 * window
+
+    def _window(self, worker: Ready | None) -> int:
+        """Jobs that the engine may hold; without a worker it is another host that queues them."""
+        limit = self._runner.settings.queue_limit
+        if worker is None:
+            return max(1, limit)
+        return worker.concurrency + (1 if limit > 1 else 0)
 
     async def _launch_next(self) -> bool:
         """Give the next job to the engine; False if there is none, or no room for it."""

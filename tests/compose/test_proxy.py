@@ -120,6 +120,15 @@ def test_a_job_is_found_where_it_was_queued(fleet: Fleet) -> None:
         )
 
 
+def test_a_file_is_found_wherever_it_was_made(fleet: Fleet) -> None:
+    for server in fleet.servers:
+        answer = httpx.post(f"{server.url}/text-to-image?response=url", json=BODY).json()
+        path = httpx.URL(answer["images"][0]["url"]).path
+        found = fleet.client.get(path)
+        assert (found.status_code, found.content[1:4]) == (200, b"PNG")
+    assert fleet.client.get("/stream/0123.png").status_code == 404
+
+
 def test_a_named_request_can_be_watched(fleet: Fleet) -> None:
     gates = [folder / "step.gate" for folder in fleet.folders]
     for gate in gates:

@@ -22,6 +22,7 @@ from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.server import wait_until
 from tests.serverless.fake_host import FakeHost
+from tests.servers import picture
 
 SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}
 
@@ -120,6 +121,20 @@ def test_an_unknown_job_is_not_found(client: TestClient) -> None:
 
     assert answer.status_code == 404
     assert "fc-unknown" in answer.json()["error"]
+
+
+def test_a_video_that_openais_clients_ask_for_is_made(make_settings: MakeSettings) -> None:
+    settings = make_settings(pipeline="image-to-video")
+    host = FakeHost(settings)
+    with TestClient(create_remote_app(settings, host)) as client:
+        files = {"input_reference": ("a.png", picture(), "image/png")}
+        form = {"prompt": "waves", "size": "64x32", "num_inference_steps": "2"}
+        video = client.post("/v1/videos", data=form, files=files).json()
+        path = f"/v1/videos/{video['id']}"
+        wait_until(lambda: client.get(path).json()["status"] == "completed")
+        assert client.get(f"{path}/content").content[4:8] == b"ftyp"
+        assert client.portal is not None
+        client.portal.call(host.close)
 
 
 def test_the_token_guards_the_jobs(make_settings: MakeSettings) -> None:
