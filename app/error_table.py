@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.errors import InvalidToken, Overloaded, RunnerError
+from app.routes.paths import routed_path
 from app.schemas import error_body
 from app.validation import refusal
 
@@ -24,7 +25,7 @@ class Dialect:
     """How a door words errors where it differs from the Livepeer way.
 
     Attributes:
-        speaks_at: whether a path is the door's.
+        speaks_at: whether a `routed_path` is the door's.
         status: HTTP status of an error, given the one that the table would send.
         body: JSON of an error, given its final status.
     """
@@ -46,7 +47,7 @@ class ErrorTable:
 
         async def runner_error(request: Request, error: Exception) -> JSONResponse:
             assert isinstance(error, RunnerError)
-            return self.response(error, request.url.path)
+            return self.response(error, routed_path(request.scope))
 
         app.add_exception_handler(RunnerError, runner_error)
         app.add_exception_handler(RequestValidationError, self._validation_error)
@@ -73,17 +74,17 @@ class ErrorTable:
         """404, 405, a body that cannot be read: the framework's own refusals."""
         assert isinstance(error, HTTPException)
         if isinstance(error.__cause__, RunnerError):
-            return self.response(error.__cause__, request.url.path)
+            return self.response(error.__cause__, routed_path(request.scope))
         refusal = RunnerError(str(error.detail))
         refusal.status = error.status_code
-        response = self.response(refusal, request.url.path)
+        response = self.response(refusal, routed_path(request.scope))
         response.headers.update(error.headers or {})
         return response
 
     async def _validation_error(self, request: Request, error: Exception) -> JSONResponse:
         """422: FastAPI's list, without the input (which may be large, or no JSON at all)."""
         assert isinstance(error, RequestValidationError)
-        path = request.url.path
+        path = routed_path(request.scope)
         if self._dialect(path):
             return self.response(refusal(error.errors()), path)
         issues = [{key: issue[key] for key in ("loc", "msg", "type")} for issue in error.errors()]
@@ -92,4 +93,4 @@ class ErrorTable:
     async def _unexpected(self, request: Request, error: Exception) -> JSONResponse:
         """A fault of ours: the client gets JSON, the log the traceback (from the server)."""
         logger.error("%s %s failed: %r", request.method, request.url.path, error)
-        return self.response(RunnerError("Internal server error."), request.url.path)
+        return self.response(RunnerError("Internal server error."), routed_path(request.scope))

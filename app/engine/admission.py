@@ -68,7 +68,7 @@ class Admission:
         )
 
     def image_size(self, width: int, height: int) -> tuple[int, int]:
-        """The size at which an input image is worked on: its own, or one the model knows.
+        """The size at which an input image is worked on: nearly its own, or one the model knows.
 
         A model with limits gets images of its native area, in their own proportions as far
         as its range allows.
@@ -156,9 +156,9 @@ def own_size(profile: Profile) -> tuple[int, int] | None:
 
 
 def fit_size(width: int, height: int, profile: Profile) -> tuple[int, int]:
-    """The (width, height) nearest to an image's proportions that the model was trained for."""
+    """The (width, height) nearest to an image's own that the model can work at."""
     if profile.native_size is None or profile.size_range is None:
-        return width, height
+        return _whole_steps(width), _whole_steps(height)
     scale = math.sqrt(math.prod(profile.native_size) / (width * height))
     low, high = profile.size_range
 
@@ -166,6 +166,11 @@ def fit_size(width: int, height: int, profile: Profile) -> tuple[int, int]:
         return min(max(round(length * scale / SIZE_STEP) * SIZE_STEP, low), high)
 
     return side(width), side(height)
+
+
+def _whole_steps(length: int) -> int:
+    """As diffusers does with images: down to what the autoencoder can divide."""
+    return max(SIZE_STEP, length - length % SIZE_STEP)
 
 
 def parse_loras(text: str, model_dir: Path) -> tuple[Lora, ...]:

@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import InvalidToken, RequestTooLarge, RunnerError
+from app.routes.paths import routed_path
 from app.settings import MEBIBYTE
 
 ErrorResponse = Callable[[RunnerError, str], Response]
 """The response to an error at a path."""
 Guard = Callable[[str, str], bool]
-"""Whether a method and a path (without a slash at its end) are for those with the token."""
+"""Whether a method and a `routed_path` are for those with the token."""
 
 
 def at(path: str) -> Guard:
@@ -58,12 +59,12 @@ class TokenGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass."""
         if scope["type"] == "http" and not self._admits(scope):
-            await self._respond(InvalidToken(), scope["path"])(scope, receive, send)
+            await self._respond(InvalidToken(), routed_path(scope))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        method, path = scope["method"], scope["path"].rstrip("/")
+        method, path = scope["method"], routed_path(scope)
         if not any(guard(method, path) for guard in self._guards):
             return True
         given = Headers(scope=scope).get("authorization", "").strip()
@@ -90,7 +91,7 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > self._max_bytes:
-            await self._respond(self._error(), scope["path"])(scope, receive, send)
+            await self._respond(self._error(), routed_path(scope))(scope, receive, send)
             return
         received = 0
 

@@ -23,7 +23,7 @@ from app.routes.serve import serve, served_headers
 from app.settings import DoorName
 from app.validation import params_of, refusal, sized
 
-MODELS = "/models/"
+MODELS = "/models"
 
 
 class TargetSize(BaseModel):
@@ -54,8 +54,12 @@ class InferenceError(BaseModel):
     error: str = Field(description="What went wrong.")
 
 
+def _names_model(path: str) -> bool:
+    return path == MODELS or path.startswith(MODELS + "/")
+
+
 DIALECT = Dialect(
-    speaks_at=lambda path: path == "/" or path.startswith(MODELS),
+    speaks_at=lambda path: path == "/" or _names_model(path),
     status=lambda _, status: status,
     body=lambda error, _: InferenceError(error=error.message).model_dump(),
 )
@@ -63,14 +67,14 @@ DIALECT = Dialect(
 
 def guard(method: str, path: str) -> bool:
     """What asks for the token; getting `/` is not this door's."""
-    return path.startswith(MODELS) or (method, path) == ("POST", "")
+    return _names_model(path) or (method, path) == ("POST", "/")
 
 
 def router(pipelines: Sequence[Pipeline]) -> APIRouter:
     """`POST /models/{model_id}`, and the same at `/` for whichever model is loaded."""
     routes = APIRouter(tags=[DoorName.HUGGINGFACE])
     routes.post(
-        MODELS + "{model_id:path}",
+        MODELS + "/{model_id:path}",
         operation_id="inference",
         summary="Inference",
         response_class=Response,

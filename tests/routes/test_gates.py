@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from tests.conftest import MakeClient
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from tests.conftest import MakeClient, MakeSettings
 
 SMALL = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 1}
 
@@ -57,3 +62,32 @@ def test_an_unannounced_one_is_stopped_while_it_comes(make_client: MakeClient) -
     response = client.post("/image-to-image", content=chunks(), headers=headers)
     assert response.status_code == 400
     assert "MAX_UPLOAD_MB" in response.json()["detail"]["msg"]
+
+
+@pytest.mark.parametrize("pipeline", ["text-to-image", "image-to-image", "image-to-video"])
+@pytest.mark.parametrize("root", ["", "/api"])
+def test_no_way_of_writing_a_path_gets_around_the_token(
+    make_settings: MakeSettings, pipeline: str, root: str
+) -> None:
+    app = create_app(make_settings(pipeline=pipeline, auth_token="s3cret"))
+    client = TestClient(app, root_path=root, follow_redirects=False)
+    guarded = [
+        (method, path)
+        for method, path in _requests(app)
+        if client.request(method, root + path).status_code == 401
+    ]
+    assert {("POST", f"/{pipeline}"), ("POST", "/run"), ("POST", "/models/x")} <= {*guarded}
+    for method, path in guarded:
+        for ending in ("/", "%0A", "/%0A"):
+            assert client.request(method, root + path + ending).status_code == 401, (path, ending)
+    for path in ("/models", "/models/", "/v2/any/run%0A", "/v1/images/generations%0A"):
+        assert client.post(root + path).status_code == 401, path
+
+
+def _requests(app: FastAPI) -> list[tuple[str, str]]:
+    """Every call of the API, with x for each part of a path that is left open."""
+    return [
+        (method.upper(), re.sub(r"{.*?}", "x", path))
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+    ]
