@@ -37,7 +37,8 @@ class Channel:
         """Send one message, with a copy of `pixels` (contiguous bytes) attached.
 
         Raises:
-            OSError: the other end is gone.
+            ConnectionError: the other end is gone.
+            OSError: there is no memory or no descriptor for the pixels.
         """
         body = pickle.dumps(message)
         header = _HEADER.pack(len(body))

@@ -35,6 +35,7 @@ MAX_ATTEMPTS = 2
 """A job whose worker died is tried once more."""
 TICK = 0.25
 """Seconds between looks at deadlines and at a silent worker."""
+NOT_CARRIED = "The pixels could not be carried between the server's processes"
 RECENT = 0.2
 """Weight of the newest job in the running mean of job times."""
 
@@ -179,11 +180,15 @@ class LocalService:
     def on_death(self, reason: str) -> None:
         """Try the interrupted jobs once more, or fail them."""
         interrupted, self._running = list(self._running.values()), {}
-        alive = [job for job in interrupted if not job.state.is_final]
-        retried = [job for job in alive if job.attempts < MAX_ATTEMPTS]
-        for job in alive:
-            if job in retried:
+        retried = []
+        for job in interrupted:
+            if job.state.is_final:
+                continue
+            if self._draining:
+                job.fail(errors.ShuttingDown(), self._clock())
+            elif job.attempts < MAX_ATTEMPTS:
                 job.update(Progress(State.QUEUED))
+                retried.append(job)
             else:
                 job.fail(errors.WorkerDied(job.attempts, reason), self._clock())
         self._queue.put_back(retried)
@@ -228,10 +233,19 @@ class LocalService:
         while job := self._queue.next(now, self._free_slots()):
             job.attempts += 1
             job.started = now if job.started is None else job.started
+            if not self._running:  # else the worker's silence began before this job
+                self._heard = now
             self._running[job.id] = job
-            self._heard = now
             job.update(Progress(State.RUNNING))
+            self._order(job)
+
+    def _order(self, job: Job) -> None:
+        try:
             self._supervisor.send(Run(job.id, job.inputs, job.preview_every), job.image)
+        except OSError as error:
+            del self._running[job.id]
+            logger.error("job %s could not be handed to the worker: %s", job.id, error)
+            job.fail(errors.JobFailed(f"{NOT_CARRIED} ({error.strerror})."), self._clock())
 
     def _follow(self, job: Job, message: FromWorker, pixels: memoryview | None) -> None:
         match message:
@@ -257,7 +271,10 @@ class LocalService:
 
     def _finish(self, job: Job, message: Finished, pixels: memoryview | None) -> None:
         self._note_duration(message.inference_seconds)
-        if job.state.is_final or pixels is None:
+        if job.state.is_final:
+            return
+        if pixels is None:  # the system had no descriptor left for them
+            job.fail(errors.JobFailed(f"{NOT_CARRIED}."), self._clock())
             return
         job.inference_seconds = message.inference_seconds
         job.rows = message.rows

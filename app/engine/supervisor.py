@@ -93,10 +93,14 @@ class Supervisor:
                 await self._task
 
     def send(self, message: ToWorker, pixels: memoryview | None = None) -> None:
-        """Tell the worker something; a worker that is just dying does not hear it."""
+        """Tell the worker something; a worker that is just dying does not hear it.
+
+        Raises:
+            OSError: this process lacks what it takes (memory or descriptors, for pixels).
+        """
         if self._channel is None:
             return
-        with contextlib.suppress(OSError):  # its death is reported by `on_death`
+        with contextlib.suppress(ConnectionError):  # its death is reported by `on_death`
             self._channel.send(message, pixels)
 
     def replace(self, reason: str) -> None:

@@ -15,7 +15,7 @@ from app.log import configure_logging
 from app.settings import Settings
 from app.worker.inbox import Inbox
 from app.worker.log import log_to, quieten_transformers
-from app.worker.process import die_with_parent, ignore_terminal_signals, let_idle_threads_sleep
+from app.worker.process import die_with_parent, ignore_group_signals, let_idle_threads_sleep
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def main(descriptor: int) -> int:
     """Serve the API process at the other end of a socket; the process's exit code."""
     die_with_parent()
-    ignore_terminal_signals()
+    ignore_group_signals()
     let_idle_threads_sleep()
     channel = Channel(socket.socket(fileno=descriptor))
     message, _ = channel.receive()

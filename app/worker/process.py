@@ -24,9 +24,13 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def ignore_terminal_signals() -> None:
-    """Leave Ctrl+C, which reaches the whole process group, to the API process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def ignore_group_signals() -> None:
+    """Leave what reaches the whole process group to the API process, which drains first.
+
+    That is Ctrl+C, and the SIGTERM of a service manager; the end of the channel ends this one.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 SPINS = b"10000"

@@ -1,0 +1,135 @@
+"""The local backend around a fake worker, under faults that no client can cause."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.engine import channel
+from app.engine.backend import Health
+from app.engine.job import Job, State
+from app.engine.messages import Finished, Inputs
+from app.engine.service import LocalService
+from app.errors import JobFailed, ShuttingDown
+from app.pipelines import PIPELINES
+from tests.conftest import MakeSettings
+from tests.serve_fake import FAKE_WORKER
+
+PIPELINE = PIPELINES["text-to-image"]
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def ready(
+    make_settings: MakeSettings, clock: Callable[[], float] | None = None, **settings: object
+) -> AsyncIterator[LocalService]:
+    """A service whose worker takes two jobs at a time."""
+    values = make_settings(model_id="a/pair", **settings)
+    service = LocalService(
+        values, worker_command=FAKE_WORKER, **({"clock": clock} if clock else {})
+    )
+    await service.start(on_failure=lambda: None)
+    await until(lambda: service.status().health is Health.OK)
+    yield service
+    await service.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  # another process makes it true
+            await asyncio.sleep(0.005)
+
+
+def submit(service: LocalService, image: memoryview | None = None, **params: object) -> Job:
+    fields = {"prompt": "a", "width": 32, "height": 32, "num_inference_steps": 2} | params
+    inputs = Inputs(PIPELINE.name, PIPELINE.params(**fields), seeds=(1,))
+    return service.submit(inputs, image, door="test")
+
+
+def test_new_jobs_do_not_hide_a_hung_worker(make_settings: MakeSettings, tmp_path: Path) -> None:
+    gate = tmp_path / "step-2.gate"
+    gate.touch()
+
+    async def run() -> None:
+        clock = Clock()
+        async with ready(make_settings, clock, step_timeout=100) as service:
+            hung = submit(service)
+            await until(lambda: hung.progress.step == 1)
+            clock.now = 80
+            late = submit(service)
+            clock.now = 120
+            await until(lambda: service.status().restarts == 1)
+            gate.unlink()
+            await asyncio.gather(hung.result(), late.result())
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_dies_while_the_service_drains(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "step.gate").touch()
+
+    async def run() -> None:
+        async with ready(make_settings, drain_seconds=60) as service:
+            job = submit(service)
+            await until((tmp_path / "step.waiting").exists)
+            drained = asyncio.ensure_future(service.drain())
+            await asyncio.sleep(0)
+            service._supervisor.replace("the system's memory was short")
+            async with asyncio.timeout(10):
+                await drained
+            with pytest.raises(ShuttingDown):
+                await job.result()
+
+    asyncio.run(run())
+
+
+def test_pixels_that_did_not_arrive_fail_their_job(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "step.gate").touch()
+
+    async def run() -> None:
+        async with ready(make_settings) as service:
+            job = submit(service)
+            await until((tmp_path / "step.waiting").exists)
+            service.on_message(Finished(job.id, (1, 32, 32, 3), (1,), (False,), 1.0), None)
+            with pytest.raises(JobFailed, match="could not be carried"):
+                await job.result()
+
+    asyncio.run(run())
+
+
+def test_pixels_that_cannot_be_sent_fail_their_job(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(pixels: memoryview) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def run() -> None:
+        async with ready(make_settings) as service:
+            with monkeypatch.context() as patch:
+                patch.setattr(channel, "_shared_copy", none_left)
+                lost = submit(service, memoryview(b"abc"))
+            with pytest.raises(JobFailed, match="Too many open files"):
+                await lost.result()
+            kept = submit(service, memoryview(b"abc"))
+            await kept.result()
+            assert kept.state is State.SUCCEEDED
+
+    asyncio.run(run())
