@@ -213,8 +213,9 @@ def _cancelled(call_id: str) -> str:
 @app.function(
     secrets=[modal.Secret.from_name("api-auth-token", required_keys=["AUTH_TOKEN"])],
     scaledown_window=deployment.modal_scaledown_window,
+    max_containers=1,  # OpenAI's videos are looked up where they were queued
 )
-@modal.concurrent(max_inputs=100)
+@modal.concurrent(max_inputs=1000)
 @modal.asgi_app()
 def web() -> FastAPI:
     """The service; a container of it costs no GPU."""

@@ -141,7 +141,11 @@ class Settings(BaseSettings):
     )
 
     sfast: bool = Field(False, description="Trace the model with stable-fast; UNets only.")
-    sfast_warmup: bool = Field(False, description="With SFAST: trace before /health says OK.")
+    sfast_warmup: bool = Field(
+        False,
+        description="With SFAST: trace before /health says OK on a CPU, too, whatever the model's "
+        "size.",
+    )
     torch_compile: bool = Field(
         False, description="Compile the denoiser's repeated blocks with torch.compile."
     )
@@ -187,7 +191,8 @@ class Settings(BaseSettings):
     )
     allow_private_urls: bool = Field(
         False,
-        description="Let webhooks and image URLs lead to private addresses and to plain http.",
+        description="Let webhooks and image URLs lead to private addresses, and image URLs to "
+        "plain http.",
     )
     previews: bool = Field(False, description="Show how an image comes about in its events.")
     response_urls: bool = Field(False, description="Answer with URLs in place of data URLs.")
@@ -201,6 +206,9 @@ class Settings(BaseSettings):
     )
     media_limit_mb: float = Field(
         1024.0, ge=0, description="MiB of media kept on disk; the oldest make room."
+    )
+    results_limit_mb: float = Field(
+        1024.0, gt=0, description="MiB of asynchronous jobs' results kept; the oldest make room."
     )
     embed_metadata: bool = Field(
         False, description="Write prompt, seed, steps and model into PNG files."
@@ -241,6 +249,16 @@ class Settings(BaseSettings):
             raise ValueError(reason)
         return self
 
+    @model_validator(mode="after")
+    def _page_has_its_calls(self) -> Self:
+        needed = {DoorName.LIVEPEER, DoorName.RUNPOD}
+        if DoorName.PAGE in self.doors and not needed <= set(self.doors):
+            raise ValueError(
+                "DOORS: the page works through the doors livepeer and runpod; name them, too, or "
+                "leave page out"
+            )
+        return self
+
     @classmethod
     def from_environment(cls, defaults: Mapping[str, str] = MappingProxyType({})) -> Self:
         """Read the environment.
@@ -277,6 +295,16 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """MAX_UPLOAD_MB in bytes."""
         return int(self.max_upload_mb * MEBIBYTE)
+
+    @property
+    def media_limit_bytes(self) -> int:
+        """MEDIA_LIMIT_MB in bytes."""
+        return int(self.media_limit_mb * MEBIBYTE)
+
+    @property
+    def results_limit_bytes(self) -> int:
+        """RESULTS_LIMIT_MB in bytes."""
+        return int(self.results_limit_mb * MEBIBYTE)
 
 
 def _explain(error: ValidationError) -> str:

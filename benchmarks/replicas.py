@@ -1,9 +1,9 @@
 """Two Ray replicas against one: `python -m benchmarks.replicas` (needs requirements-ray.txt).
 
-Eight clients send the demo model's requests to a Ray Serve application on this machine, which has
-one replica and two in turn; each replica's worker computes on one thread. Where there are cores to
-spare the ratio says what the front end and Ray cost; on two cores, which replicas, front end, proxy
-and clients share, it cannot reach two.
+Sixteen clients send the demo model's requests to a Ray Serve application on this machine, which
+has one replica and two in turn; each replica's worker computes on one thread. Where there are cores
+to spare the ratio says what the front end and Ray cost. It may exceed two: a replica takes
+REPLICA_JOBS requests at a time, so that beside one replica the other eight wait.
 """
 
 from __future__ import annotations

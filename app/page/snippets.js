@@ -34,7 +34,8 @@ function curl({ url, input, isMultipart, needsToken }) {
   if (needsToken) lines.push(`-H "Authorization: Bearer $TOKEN"`);
   if (isMultipart) {
     lines.push(`-F image=@input.png`);
-    for (const [name, value] of Object.entries(input)) lines.push(`-F ${quote(`${name}=${value}`)}`);
+    // Unlike -F, it reads no meaning into `;`, `<` and `@`.
+    for (const [name, value] of Object.entries(input)) lines.push(`--form-string ${quote(`${name}=${value}`)}`);
   } else {
     lines.push(`-H "Content-Type: application/json"`, `-d ${quote(JSON.stringify(input))}`);
   }
