@@ -50,7 +50,7 @@ class GracefulExit:
             logger.info("%s: finishing the running jobs", signal.Signals(number).name)
             self._task = asyncio.create_task(self._finish(number))
         else:
-            self._pass_on(number)
+            self._pass_on(number, at_once=True)
 
     async def _finish(self, number: int) -> None:
         try:
@@ -58,11 +58,15 @@ class GracefulExit:
         finally:
             self._pass_on(number)
 
-    def _pass_on(self, number: int) -> None:
-        """Let the server end; asked directly, uvicorn exits 0 rather than by the signal."""
+    def _pass_on(self, number: int, *, at_once: bool = False) -> None:
+        """Let the server end; asked directly, uvicorn exits 0 rather than by the signal.
+
+        It still waits until its clients have read their answers, unless it is to end `at_once`.
+        """
         handler = self._previous.get(number)
         server = getattr(handler, "__self__", None)
         if isinstance(server, uvicorn.Server):
             server.should_exit = True
+            server.force_exit |= at_once
         elif callable(handler):
             handler(number, None)

@@ -73,7 +73,12 @@ def create_app(
             tracing.close()
         logging.getLogger().removeHandler(log_tail)
 
-    app = FastAPI(title="Diffusion Runner", version=settings.version, lifespan=lifespan)
+    app = FastAPI(
+        title="Diffusion Runner",
+        version=settings.version,
+        lifespan=lifespan,
+        form_limits={"max_part_size": settings.max_upload_bytes},  # a field may hold a data URL
+    )
     app.state.runner, app.state.services = runner, services
     app.include_router(health.router())
     app.include_router(hardware.router())

@@ -77,15 +77,19 @@ def encode_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 def attribute_labels(scene: Scene) -> tuple[int, ...]:
     """Return the class of every attribute, in the order of ``ATTRIBUTE_SIZES``."""
     house = 0 if scene.house is None else 1 + HOUSE_COLORS.index(scene.house)
+    orb_side = UNKNOWN if scene.orb is None else SIDES.index(scene.orb_side)
+    house_side = UNKNOWN if scene.house is None else SIDES.index(scene.house_side)
     flags = (scene.stars, scene.clouds, scene.trees, scene.boat, scene.cactus)
     return (
         TIMES.index(scene.time), LANDS.index(scene.land), ORBS.index(scene.orb),
-        SIDES.index(scene.orb_side), house, SIDES.index(scene.house_side),
+        orb_side, house, house_side,
         *(int(flag) for flag in flags),
     )  # fmt: skip
 
 
 ATTRIBUTE_SIZES = (4, 5, 4, 3, 6, 3, 2, 2, 2, 2, 2)
+UNKNOWN = -100
+"""Class of a side where nothing stands: PyTorch's cross entropy passes over it."""
 
 
 def warm_up(
@@ -95,17 +99,19 @@ def warm_up(
     steps: int,
     seed: int = 3,
 ) -> None:
-    """Teach the encoder to tell attributes apart before any picture is seen.
+    """Teach the encoder to tell attributes apart before any picture is seen, and fix it so.
 
-    Far cheaper than learning the same through the denoiser. What is read out is the vector that
+    Far cheaper than learning the same through the denoiser, which would let it forget whatever
+    does not help at first: clouds, and where things stand. What is read out is the vector that
     ``pooling`` makes of a caption for the denoiser; the linear head is thrown away.
     """
     torch.manual_seed(seed)
     rng = random.Random(seed)
+    fixed = nn.ModuleList([encoder, pooling])
+    fixed.requires_grad_(True)
     head = nn.Linear(pooling.proj.out_features, sum(ATTRIBUTE_SIZES))
     parameters = [*encoder.parameters(), *pooling.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, 1e-3, betas=(0.9, 0.99))
-    encoder.train()
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * min(1.0, (step + 1) / 50, 2 * (1 - step / steps))
@@ -120,3 +126,4 @@ def warm_up(
         optimizer.step()
         if (step + 1) % 200 == 0:
             print(f"text warm-up {step + 1} loss {loss.item():.4f}", flush=True)
+    fixed.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Trains the denoiser of the image model together with its text encoder."""
+"""Trains the image model: first its text encoder, then its denoiser."""
 
 import random
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ THINGS_WEIGHT = 4.0
 THINGS_SHARE = 0.3
 """Part of the training in which that fades to nothing: a denoiser that goes on with it draws a
 thing of which it is unsure twice."""
-WARM_UP_STEPS = 2_000
+WARM_UP_STEPS = 4_000
 TRAIN_STEPS = 1000
 """Length of the noise schedule."""
 
@@ -112,7 +112,7 @@ def _encode_all(pictures: NDArray[np.uint8]) -> Tensor:
 
 
 class Lesson:
-    """The denoiser and its text encoder before the pictures and captions that they learn from."""
+    """The denoiser before the pictures and captions that it learns from."""
 
     def __init__(
         self,
@@ -167,6 +167,8 @@ def train_text_to_image(
     torch.manual_seed(seed)
     text = build_text_encoder(tokenizer)
     unet = build_unet().to(memory_format=torch.channels_last)
+    for fixed in (text, unet.add_embedding):
+        fixed.requires_grad_(False)
     descent = Descent(
         {"unet": unet, "text": text}, work / "text_to_image.pt", PEAK_RATE, EMA_DECAY, seed=seed
     )

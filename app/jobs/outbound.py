@@ -22,8 +22,11 @@ WEBHOOK_SECONDS = 10.0
 LOOKUP_SECONDS = 2.0
 """For the first look at a webhook's name."""
 MAX_REDIRECTS = 3
+LAST_PORT = 65_535
 IMAGE_SCHEMES = ("https",)
 WEBHOOK_SCHEMES = ("https", "http")
+NO_URL = (httpx.InvalidURL, UnicodeError)
+"""What httpx raises of a URL that is none, and of a host's name that cannot be one."""
 USER_AGENT = "diffusion-runner"
 
 
@@ -107,10 +110,13 @@ class Outbound:
         """
         try:
             parsed = httpx.URL(url)
-        except httpx.InvalidURL as error:
+            host, port = parsed.host, parsed.port or 0
+        except NO_URL as error:
             raise UrlRefused(f"This is not a URL: {error}") from error
+        if port > LAST_PORT:
+            raise UrlRefused(f"This is not a URL: there is no port {port}.")
         allowed = (*schemes, "http") if self._allow_private else schemes
-        if parsed.scheme not in allowed or not parsed.host:
+        if parsed.scheme not in allowed or not host:
             raise UrlRefused(f"A URL has to begin with {' or '.join(f'{s}://' for s in allowed)}.")
         if parsed.userinfo:
             raise UrlRefused("A URL must not hold a user's name or password.")
@@ -133,6 +139,7 @@ class Outbound:
             UrlRefused: the URL, or one that it redirects to, is not one to be called.
             ImageInvalid: there is no such file, or it is too large or too slow.
         """
+        self.check_url(url, schemes=IMAGE_SCHEMES)
         try:
             async with (
                 asyncio.timeout(IMAGE_SECONDS),
@@ -142,7 +149,7 @@ class Outbound:
         except TimeoutError as error:
             reason = f"it took longer than {IMAGE_SECONDS:g} s"
             raise ImageInvalid(f"The image's URL could not be fetched: {reason}.") from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, *NO_URL) as error:  # the latter: where a redirect led
             reason = str(error) or type(error).__name__
             raise ImageInvalid(f"The image's URL could not be fetched: {reason}.") from error
 

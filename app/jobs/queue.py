@@ -73,7 +73,10 @@ class JobQueue:
         self._clock = clock
         self._limit = settings.job_limit
         self._store = StoreThread(
-            settings.data_dir, most_attempts=settings.job_attempts, clock=clock
+            settings.data_dir,
+            most_attempts=settings.job_attempts,
+            most_bytes=settings.results_limit_bytes,
+            clock=clock,
         )
         self.bell = Bell()
         self._feeder = Feeder(runner, self._store, publisher, self.bell, clock)
@@ -269,7 +272,15 @@ class JobQueue:
         while True:
             await asyncio.sleep(SWEEP)
             if not self._store.is_open:
+                await self._take_up()
                 continue
             with contextlib.suppress(sqlite3.Error):  # it is tried again in a moment
                 for job_id in await self._store.call(JobStore.remove_expired, self._clock()):
                     self._drop(job_id)
+
+    async def _take_up(self) -> None:
+        """Open what another service still held, or a broken disk kept, when this one started."""
+        with contextlib.suppress(errors.DataFolderUnusable):  # said at the start
+            await self._store.open()
+        if self._store.is_open:
+            self._feeder.wake()

@@ -11,7 +11,6 @@ from app.jobs.outbound import Outbound
 from app.jobs.publishing import Publisher
 from app.jobs.queue import JobQueue
 from app.media.shelf import MediaShelf
-from app.settings import MEBIBYTE
 
 HOUR = 3600.0
 
@@ -28,7 +27,7 @@ class JobServices:
         self._backend = runner.backend
         self.shelf = MediaShelf(
             settings.data_dir / "media",
-            limit_bytes=int(settings.media_limit_mb * MEBIBYTE),
+            limit_bytes=settings.media_limit_bytes,
             retention=settings.media_retention * HOUR,
             clock=clock,
         )

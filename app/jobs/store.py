@@ -28,9 +28,13 @@ _ENDED = """finished = :now, expires = min(created + ttl, :now + retention),
 class JobStore:
     """Jobs, their input images and their results. Belongs to one thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Take over a connection in autocommit mode, to a file of this version or a new one."""
+    def __init__(self, connection: sqlite3.Connection, most_bytes: int) -> None:
+        """Take over a connection in autocommit mode, to a file of this version or a new one.
+
+        Of results, `most_bytes` are kept: the oldest jobs make room for a new one's.
+        """
         self._connection = connection
+        self._most_bytes = most_bytes
         connection.row_factory = sqlite3.Row
         prepare(connection)
 
@@ -170,6 +174,7 @@ class JobStore:
                 warnings=warnings,
             )
             if changed:
+                self._make_room(sum(len(file.data) for file in files))
                 self._connection.execute("DELETE FROM images WHERE job_id = ?", (job_id,))
                 self._connection.executemany(
                     "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -230,6 +235,22 @@ class JobStore:
         ).fetchall()
         self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_FREED})").fetchall()
         return [row[0] for row in rows]
+
+    def _make_room(self, size: int) -> None:
+        """Remove the oldest completed jobs until the results take `size` bytes less than allowed.
+
+        Those of which a webhook is still to hear go last.
+        """
+        rows = self._connection.execute(
+            """SELECT job_id, sum(length(data)) FROM files JOIN jobs ON jobs.id = job_id
+                GROUP BY job_id ORDER BY webhook_due IS NOT NULL, finished"""
+        ).fetchall()
+        excess = sum(row[1] for row in rows) + size - self._most_bytes
+        for job_id, taken in rows:
+            if excess <= 0:
+                return
+            self.remove(job_id)
+            excess -= taken
 
     # Webhooks ---------------------------------------------------------------------------
 

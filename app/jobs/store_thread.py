@@ -34,17 +34,24 @@ class StoreThread:
     """
 
     def __init__(
-        self, folder: Path, *, most_attempts: int, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        *,
+        most_attempts: int,
+        most_bytes: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Touch nothing yet.
 
         Args:
             folder: DATA_DIR.
             most_attempts: see `JobStore.recover`.
+            most_bytes: see `JobStore`.
             clock: seconds since 1970.
         """
         self._folder = folder
         self._most_attempts = most_attempts
+        self._most_bytes = most_bytes
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "jobs")
         self._lock: TextIOWrapper | None = None
@@ -104,13 +111,13 @@ class StoreThread:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._acquire_lock()
-            store = JobStore(self._connect())
+            store = JobStore(self._connect(), self._most_bytes)
+            again, failed = store.recover(self._most_attempts, self._clock())
         except (OSError, sqlite3.Error) as error:
             raise DataFolderUnusable(
                 f"DATA_DIR={self._folder} cannot hold asynchronous jobs: {error}. Let the service "
                 "write there, or name another folder."
             ) from error
-        again, failed = store.recover(self._most_attempts, self._clock())
         logger.info(
             "jobs in %s: %d wait, %d of them were interrupted; %d failed",
             self._path, store.waiting(), again, failed,

@@ -6,7 +6,7 @@ import re
 
 from fastapi import Request, Response
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 def ranged_response(request: Request, data: bytes, media_type: str) -> Response:

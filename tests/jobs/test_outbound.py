@@ -87,6 +87,8 @@ def test_an_image_is_fetched(receiver: Receiver) -> None:
         "https://2130706433/a.png",  # 127.0.0.1 as one number
         "https://0x7f.1/a.png",
         "https://localhost/a.png",
+        "https://xn--/a.png",  # no name that can be
+        "https://example.com:99999999999999999999999/a.png",
         "not a url",
     ],
 )
@@ -185,3 +187,6 @@ def test_a_webhook_is_checked_before_its_job_is_taken() -> None:
     with pytest.raises(UrlRefused, match="private"):
         run(guarded.check_webhook("http://hook.example/"))
     run(Outbound(resolve=resolver(["8.8.8.8"])).check_webhook("http://hook.example/"))
+    for url in ("http://xn--/", "http://hook.example:99999999999999999999999/"):
+        with pytest.raises(UrlRefused, match="not a URL"):
+            run(Outbound().check_webhook(url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -291,6 +291,38 @@ def test_one_service_a_folder(make_settings: MakeSettings) -> None:
                 await runner.finish(job)  # the synchronous doors go on
         async with running(settings) as (_, services):
             assert (await services.queue.counts()).completed == 1
+
+    asyncio.run(main())
+
+
+def test_a_folder_is_taken_up_once_its_service_has_ended(
+    make_settings: MakeSettings, gate: Gate
+) -> None:
+    async def main() -> None:
+        settings = make_settings()
+        async with AsyncExitStack() as first:
+            _, services = await first.enter_async_context(running(settings))
+            gate.close()
+            job = await services.queue.submit(order())
+            async with running(settings) as (_, later):
+                await first.aclose()
+                gate.open()
+                await until(lambda: later.queue._store.is_open)
+                assert (await ended(later, job)).state is JobState.COMPLETED
+
+    asyncio.run(main())
+
+
+def test_a_damaged_file_leaves_the_synchronous_doors_open(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    settings.data_dir.mkdir()
+    (settings.data_dir / "jobs.sqlite3").write_bytes(b"no database at all" * 1000)
+
+    async def main() -> None:
+        async with running(settings) as (runner, services):
+            await runner.finish(await runner.submit(order().params, None, door="test"))
+            with pytest.raises(DataFolderUnusable, match="not a database"):
+                await services.queue.submit(order())
 
     asyncio.run(main())
 

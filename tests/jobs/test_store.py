@@ -18,7 +18,8 @@ PNG = File(b"png", "image/png", 2**63 + 4, True)
 
 @pytest.fixture
 def store(tmp_path: Path) -> JobStore:
-    return JobStore(sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None))
+    connection = sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None)
+    return JobStore(connection, most_bytes=100)
 
 
 def order(**values: object) -> Order:
@@ -163,3 +164,14 @@ def test_a_transaction_that_fails_leaves_nothing(store: JobStore) -> None:
         store.complete("a", [PNG, broken], "[]", 1.0)
     assert state(store, "a") == "IN_QUEUE"
     assert store.files("a") == ()
+
+
+def test_the_oldest_results_make_room(store: JobStore) -> None:
+    add(store, "reported", webhook="https://example.com")
+    add(store, "old", "new", "newest")
+    file = File(b"x" * 40, "image/png", 1, False)
+    for now, job_id in enumerate(("reported", "old", "new", "newest")):
+        store.complete(job_id, (file,), "[]", float(now))
+    kept = [job_id for job_id in ("reported", "old", "new", "newest") if store.find(job_id, 0.0)]
+    assert kept == ["reported", "newest"]
+    assert store.files("newest") == (file,)

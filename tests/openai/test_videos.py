@@ -88,7 +88,7 @@ def test_ranges(image_to_video: ServerProcess) -> None:
         assert part.headers["content-range"].endswith(f"/{size}")
     beyond = httpx.get(url, headers={"Range": f"bytes={size}-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
-    for header in ("bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=-"):
+    for header in ("bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=-", f"bytes={'9' * 5000}-"):
         assert httpx.get(url, headers={"Range": header}).content == whole.content
 
 
@@ -168,6 +168,18 @@ def test_the_image_as_a_url(image_to_video: ServerProcess) -> None:
         assert response.status_code == 200, response.text
 
 
+def test_a_reference_of_several_megabytes(image_to_video: ServerProcess) -> None:
+    noise = io.BytesIO()
+    Image.effect_noise((1024, 1024), 100).convert("RGB").save(noise, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(noise.getvalue()).decode()
+    assert len(url) > 2 * 1024**2
+    fields = FORM | {"input_reference": json.dumps({"image_url": url})}
+    response = httpx.post(
+        f"{image_to_video.url}/v1/videos/sync", data=fields, files={"x": b""}, timeout=60
+    )
+    assert response.status_code == 200, response.text[:200]
+
+
 def test_refusals(image_to_video: ServerProcess) -> None:
     client = client_of(image_to_video)
     for changes, param in (
@@ -178,6 +190,8 @@ def test_refusals(image_to_video: ServerProcess) -> None:
         with pytest.raises(openai.BadRequestError) as refused:
             create(client, **changes)
         assert refused.value.param == param
+    with pytest.raises(openai.BadRequestError, match="input_reference"):
+        create(client, input_reference=openai.omit, extra_body={"input_reference": "{" * 100_000})
     with pytest.raises(openai.BadRequestError, match="divisible by 8"):
         create(client, size="65x64")
     with pytest.raises(openai.BadRequestError, match="private address"):

@@ -208,7 +208,7 @@ def _image_url(text: str) -> str:
         return text
     try:
         return str(json.loads(text)["image_url"])
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise FieldInvalid(
             'input_reference: send a file, or an object such as {"image_url": "https://…"}.',
             "input_reference",
