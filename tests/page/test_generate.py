@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import subprocess
 from io import BytesIO
 from pathlib import Path
 
@@ -207,6 +210,21 @@ def test_images_are_pasted_dropped_and_taken_from_results(
     remove.click()
     page.get_by_role("button", name="Use as input").click()
     expect(shown).to_be_visible()
+
+
+def test_curl_sends_what_was_entered(serve: Serve, open_page: OpenPage, picture: Path) -> None:
+    page = open_page(serve(PIPELINE="image-to-image", EMBED_METADATA="true"))
+    page.locator("input[type=file]").set_input_files(picture)
+    generate(page, "<3 it's @home; a sea")
+    expect(page.locator(".result")).to_be_visible()
+    page.get_by_text("Code", exact=True).click()
+    page.get_by_role("tab", name="curl").click()
+    command = page.get_by_role("tabpanel").locator("code").inner_text()
+    picture.rename(picture.with_name("input.png"))
+    ran = subprocess.run(["bash", "-c", command], cwd=picture.parent, capture_output=True)
+    (image,) = json.loads(ran.stdout)["images"]
+    made = Image.open(BytesIO(base64.b64decode(image["url"].partition(",")[2])))
+    assert made.info["prompt"] == "<3 it's @home; a sea"
 
 
 def test_a_missing_image_is_the_servers_to_refuse(serve: Serve, open_page: OpenPage) -> None:
