@@ -68,16 +68,15 @@ class LatentColours:
 
         The longer side is at most `LONGEST_SIDE`. None while too little has been learnt.
         """
-        if self._matrix is None or self._images < FEWEST_IMAGES:
+        matrix = self._matrix  # `learn` may put another one in its place at any time
+        if matrix is None or self._images < FEWEST_IMAGES:
             return None
-        if self._matrix.device != latents.device:
-            self._matrix = self._matrix.to(latents.device)
         height, width = latents.shape[1:]
         shrink = math.ceil(max(height, width) / LONGEST_SIDE)
         if shrink > 1:
             latents = functional.avg_pool2d(latents, shrink, ceil_mode=True)
             height, width = latents.shape[1:]
-        colours = _with_one(latents.float()) @ self._matrix
+        colours = _with_one(latents.float()) @ matrix.to(latents.device, non_blocking=True)
         return colours.mul(255).round_().clamp_(0, 255).to(torch.uint8).view(height, width, 3)
 
 
@@ -87,8 +86,13 @@ def _with_one(latents: torch.Tensor) -> torch.Tensor:
 
 
 def latent_channels(pipe: Any) -> int:
-    """Numbers that a pipeline's latents hold for each place, before any are packed into tokens."""
-    config: Any = pipe.vae.config
+    """Numbers that a pipeline's latents hold for each place, before any are packed into tokens.
+
+    0 without a VAE: the latents may then be anything, such as words of a code book.
+    """
+    if (vae := getattr(pipe, "vae", None)) is None:
+        return 0
+    config: Any = vae.config
     return int(config.get("latent_channels") or config.get("z_dim", 0))
 
 
@@ -100,13 +104,15 @@ def grid_of(
     Args:
         latents: (N, C, h, w), (N, F, C, h, w), (N, C, F, h, w), or (N, h · w, C) where the
             pipeline works on tokens.
-        channels: C, where the latents are no tokens.
+        channels: C, where the latents are no tokens; 0 if they are no grid at all.
         aspect: width / height of the images.
         index: which of the N.
 
     Returns:
         None if the shape is none of these.
     """
+    if not channels:
+        return None
     first = latents[index]
     if first.ndim == 3:
         return first

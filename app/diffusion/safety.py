@@ -25,6 +25,10 @@ from app.settings import Settings
 _CARE = 0.01
 """How much nearer every concept counts once a special-care concept is near (as in diffusers)."""
 
+_LONGEST = 8
+"""Times its width that a picture may be high, or the other way round, and be scaled whole. What
+lies farther out is cut off first: it is never seen, and scaled it could fill any memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
@@ -49,7 +53,7 @@ class Preprocessing:
         antialiasing, first the rows and then the columns, each rounded to whole levels, half
         up. The results are seldom a level apart.
         """
-        pixels = images.movedim(-1, 1).float()
+        pixels = _middle(images.movedim(-1, 1)).float()
         height, width = pixels.shape[2:]
         short = min(height, width)
         size = [int(self.shortest_edge * side / short) for side in (height, width)]
@@ -94,7 +98,9 @@ class SafetyChecker:
         if len(images) == 0:
             return ()
         model = self.load()
-        pixels = self._preprocessing(images.to(self._device)).to(model.dtype)
+        # One by one: at full size, and as floats, they need not all fit into memory.
+        small = [self._preprocessing(image[None].to(self._device)) for image in images]
+        pixels = torch.cat(small).to(model.dtype)
         embeddings = model.visual_projection(model.vision_model(pixels)[1]).float()
         special = _excess(embeddings, model.special_care_embeds, model.special_care_embeds_weights)
         concepts = _excess(embeddings, model.concept_embeds, model.concept_embeds_weights)
@@ -112,6 +118,16 @@ class SafetyChecker:
             dtype = torch.float16 if is_gpu(self._device) else torch.float32
             self._model = _load_model(self._folder, dtype).to(self._device).eval()
         return self._model
+
+
+def _middle(images: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) without what makes them longer than `_LONGEST`."""
+    most = _LONGEST * min(images.shape[2:])
+    for dim in (2, 3):
+        size = images.shape[dim]
+        kept = min(size, most)
+        images = images.narrow(dim, (size - kept) // 2, kept)
+    return images
 
 
 def checker_device(settings: Settings, model: torch.device) -> torch.device:

@@ -24,7 +24,7 @@ class StepDone:
         step, steps: counted from 1, and how many there will be.
         scheduler: the request's own.
         prediction: the denoiser's, guidance applied.
-        timestep: as the pipeline gave it.
+        timestep: as the pipeline gave it, but in main memory; see `HostTimesteps`.
         sample: the latents before the step.
         result: what `step` returned.
     """
@@ -93,13 +93,14 @@ def _report_steps(pipe: Any, on_step: OnStep) -> None:
 
     @functools.wraps(step)  # pipelines look at the signature
     def reporting_step(
-        prediction: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any
-    ) -> Any:
+        model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any
+    ) -> Any:  # some pipelines name the arguments
         nonlocal done
-        result = step(prediction, on_host(timestep), sample, *args, **kwargs)
+        timestep = on_host(timestep)
+        result = step(model_output, timestep, sample, *args, **kwargs)
         done += 1
         steps = max(done, _steps_in_all(pipe))
-        on_step(StepDone(done, steps, scheduler, prediction, timestep, sample, result))
+        on_step(StepDone(done, steps, scheduler, model_output, timestep, sample, result))
         return result
 
     scheduler.step = reporting_step
@@ -109,7 +110,8 @@ def _steps_in_all(pipe: Any) -> int:
     """Scheduler steps of the running call: image-to-image runs only a part of them."""
     if (steps := getattr(pipe, "_num_timesteps", None)) is not None:
         return int(steps)
-    return len(pipe.scheduler.timesteps) - (pipe.scheduler.begin_index or 0)
+    begin = getattr(pipe.scheduler, "begin_index", None)  # DDIM, PNDM and DDPM have none
+    return len(pipe.scheduler.timesteps) - (begin or 0)
 
 
 class HostTimesteps:

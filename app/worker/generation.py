@@ -96,4 +96,8 @@ class Generator:
         call["generator"] = generators if len(generators) > 1 else generators[0]
         if "num_images_per_prompt" in call:
             call["num_images_per_prompt"] = len(seeds)
+        if len(seeds) > 1 and "image" in call and "strength" in call:
+            # Some classes (SD3, FLUX) encode as many images as there are, each with the generator
+            # of its place. Without a strength, several would be references for one image.
+            call["image"] = [call["image"]] * len(seeds)
         return to_uint8(pipe(**call)[0])

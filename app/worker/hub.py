@@ -165,8 +165,12 @@ class Hub:
         """Whether it pays to have another task under way: more only make all of them slower."""
         if len(self._steps.tasks) < FEWEST:
             return True
-        under_way = sum(task.parked.rows * task.parked.row_size for task in self._steps.tasks)
+        under_way = sum(self._numbers_of(task.parked) for task in self._steps.tasks)
         return under_way < FULL * self._steps.numbers
+
+    def _numbers_of(self, step: Call) -> int:
+        """Size of a step's latents; one that cannot be merged fills a forward by itself."""
+        return self._steps.numbers if step.roles is None else step.rows * step.row_size
 
     def _follow(self, task: Task, parked: tuple[Lane, Call] | None) -> None:
         """Note what a task waits for now, unless it is over."""

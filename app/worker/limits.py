@@ -34,7 +34,7 @@ class BatchPolicy:
 
     Attributes:
         merge: whether requests may share calls at all; not where an accelerator keeps state
-            from step to step.
+            from step to step, or where a pipeline changes its denoiser during a call.
         max_rows: rows in one call, None for as many as pay.
         buckets: numbers of rows that calls are filled up to, ascending; empty for none.
         worth: numbers in the latents of one forward beyond which more rows gain nothing.

@@ -184,20 +184,19 @@ class WorkLoop:
         try:
             nsfw, warnings = check(self._parts.safety, order.inputs, order.image, pixels)
             host.wait()
-        except Exception as error:
+            finished = Finished(
+                order.job_id,
+                shape=tuple(pixels.shape),
+                seeds=order.inputs.seeds,
+                nsfw=nsfw,
+                inference_seconds=time.monotonic() - start,
+                warnings=warnings,
+                rows=len(order.inputs.seeds) * task.rows / task.own_rows if task.own_rows else 0.0,
+                usage=self.usage(),
+            )
+            self._send_now(finished, host)
+        except Exception as error:  # no descriptor is left for the pixels, for one
             self._fail_delivery(order, error)
-            return
-        finished = Finished(
-            order.job_id,
-            shape=tuple(pixels.shape),
-            seeds=order.inputs.seeds,
-            nsfw=nsfw,
-            inference_seconds=time.monotonic() - start,
-            warnings=warnings,
-            rows=len(order.inputs.seeds) * task.rows / task.own_rows if task.own_rows else 0.0,
-            usage=self.usage(),
-        )
-        self._send_now(finished, host)
 
     def _fail_delivery(self, order: Order, error: Exception) -> None:
         try:

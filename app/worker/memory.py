@@ -7,8 +7,13 @@ import sys
 
 import torch
 
-_HOST_ALLOCATOR = ("can't allocate memory", "not enough memory")
-"""What PyTorch's CPU allocator says, in a plain RuntimeError."""
+_NO_MEMORY = (
+    "can't allocate memory",  # a CPU
+    "not enough memory",
+    "MPS backend out of memory",
+    "Invalid buffer size",  # MPS as well: more than Metal allows at once
+)
+"""What PyTorch says in a plain RuntimeError where it has no error of its own for it."""
 
 _BROKEN_CONTEXT = ("CUDA error", "HIP error", "device-side assert", "cuDNN error")
 """Errors after which every further call on the device fails as well."""
@@ -18,7 +23,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether less work at once would have gone through."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _HOST_ALLOCATOR)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def is_device_broken(error: BaseException) -> bool:

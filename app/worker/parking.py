@@ -76,9 +76,25 @@ class VaeVersions:
     def of_dtype(self, dtype: torch.dtype) -> Network:
         """The VAE in this type."""
         if dtype not in self._versions:
-            vae = copy.deepcopy(self.original.module).to(dtype)
+            vae = _of_dtype(self.original.module, dtype)
             self._versions[dtype] = Network(vae, vae.decode, DECODERS, "decode")
         return self._versions[dtype]
+
+
+def _of_dtype(vae: Any, dtype: torch.dtype) -> Any:
+    """Another VAE with the same weights, in this type.
+
+    A copy would not do: SFAST ties a module to its layers in a way that copies share, so that
+    the copy would run the layers of the original.
+    """
+    if vae.device.type == "meta":  # OFFLOAD=sequential: hooks hold the weights, and can be copied
+        return copy.deepcopy(vae).to(dtype)
+    with torch.device("meta"):
+        other = type(vae).from_config(vae.config)
+    other.load_state_dict(vae.state_dict(), strict=True, assign=True)
+    for option in ("use_slicing", "use_tiling"):
+        setattr(other, option, getattr(vae, option, False))
+    return other.to(dtype).eval()
 
 
 class ParkedDenoiser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import (
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from app.diffusion import safety
 from app.diffusion.safety import Preprocessing, SafetyChecker, checker_device, read_preprocessing
 from app.errors import ModelNotLoaded
 from app.settings import Settings
@@ -41,7 +43,8 @@ def pictures(count: int, height: int = 64, width: int = 64) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("height", "width"), [(512, 512), (576, 1024), (300, 225), (224, 224), (64, 48), (225, 231)]
+    ("height", "width"),
+    [(512, 512), (576, 1024), (300, 225), (224, 224), (64, 48), (225, 231), (16, 1024)],
 )
 def test_preprocessing_is_that_of_the_processor(height: int, width: int, folder: Path) -> None:
     images = pictures(2, height, width)
@@ -54,6 +57,35 @@ def test_preprocessing_is_that_of_the_processor(height: int, width: int, folder:
     levels = (mine - expected).abs() * torch.tensor(Preprocessing().std).view(3, 1, 1) * 255
     assert levels.max() < 2.01
     assert levels.mean() < 0.03
+
+
+@pytest.mark.parametrize("shape", [(16, 16000), (16000, 16)])
+def test_a_very_long_picture_takes_little_memory(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scale, sizes = torch.nn.functional.interpolate, []
+
+    def scaled(pixels: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        result = scale(pixels, *args, **kwargs)
+        sizes.append(result.numel())
+        return result
+
+    picture = pictures(1, *shape)
+    monkeypatch.setattr(safety.functional, "interpolate", scaled)
+    assert Preprocessing()(picture).shape == (1, 3, 224, 224)
+    assert max(sizes) <= 3 * 8 * 224**2
+
+
+def test_pictures_are_scaled_one_by_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scale, images = Preprocessing.__call__, []
+
+    def scaled(self: Preprocessing, pixels: torch.Tensor) -> torch.Tensor:
+        images.append(len(pixels))
+        return scale(self, pixels)
+
+    monkeypatch.setattr(Preprocessing, "__call__", scaled)
+    assert len(SafetyChecker(folder, CPU).flag(pictures(3))) == 3
+    assert images == [1, 1, 1]
 
 
 def test_decisions_are_those_of_diffusers(folder: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
+from app.diffusion.accelerators.memory import offload_groups
+from app.settings import Settings
+from app.worker.copies import HostTimesteps
 from tests.worker.conftest import (
     LoadPipe,
     Request,
@@ -15,6 +20,7 @@ from tests.worker.conftest import (
     assert_same_images,
     picture,
     text,
+    tied,
 )
 
 
@@ -92,6 +98,50 @@ def test_company_changes_nothing(load_pipe: LoadPipe, family: str) -> None:
     # SVD's noise begins at 700 times the size of its images, and rounding with it.
     assert_same_images(pipe, requests, outcomes, tolerance=1e-4 if family == "svd" else 1e-5)
     assert len(serving.forwards) == (8 if family == "wan" else 4)  # of the longest request
+
+
+def tie_vae(pipe: Any) -> None:
+    tied(pipe.vae)
+
+
+def offload(pipe: Any) -> None:
+    """OFFLOAD=group on a CPU, which has no streams."""
+    original = pipe.enable_group_offload
+    pipe.enable_group_offload = lambda **options: original(**options | {"use_stream": False})
+    offload_groups(pipe, Settings(pipeline="text-to-image", model_id="demo"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("prepare", [tie_vae, offload])
+@pytest.mark.parametrize("family", ["sdxl", "svd"])
+def test_a_vae_in_half_precision_is_turned_into_single(
+    load_pipe: LoadPipe, family: str, prepare: Callable[[Any], None]
+) -> None:
+    pipe = copy.deepcopy(load_pipe(family)).to(torch.float16)
+    request = FAMILIES[family](1, 2)
+    expected = alone(pipe, request)
+    prepare(pipe)
+    (outcome,) = Serving(pipe).serve([request])
+    assert isinstance(outcome, torch.Tensor), outcome
+    assert torch.equal(outcome, expected)
+
+
+def test_steps_are_reported_with_a_timestep_that_need_not_be_waited_for(
+    load_pipe: LoadPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU all are in main memory: those from there are marked."""
+    hosted: list[torch.Tensor] = []
+
+    def host(_: HostTimesteps, timestep: torch.Tensor) -> torch.Tensor:
+        hosted.append(timestep.clone())
+        return hosted[-1]
+
+    monkeypatch.setattr(HostTimesteps, "__call__", host)
+    reported: list[torch.Tensor] = []
+    request = text(0, 3)
+    request.on_step = lambda done: reported.append(done.timestep)
+    Serving(load_pipe("sd")).serve([request])
+    assert [id(it) for it in reported] == [id(it) for it in hosted]
+    assert len(reported) == 3
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.errors import JobCancelled
+from app.worker.hub import FEWEST
 from app.worker.limits import BatchPolicy
 from tests.worker.conftest import (
     LoadPipe,
@@ -261,6 +262,19 @@ def test_an_unknown_denoiser_takes_turns(
     assert caplog.text.count("UNet2DConditionModel: requests take turns") == 1
     for request, outcome in zip(requests, outcomes, strict=True):
         assert torch.equal(outcome, alone(pipe, request))
+
+
+def test_few_of_an_unknown_denoisers_requests_are_under_way(
+    pipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker.parking.DENOISERS", {})
+    requests = [quick(seed, 3) for seed in range(5)]
+    order: list[int] = []
+    for request in requests:
+        request.on_step = lambda done, seed=request.seed: order.append(seed)
+    Serving(pipe).serve(requests)
+    under_way = [len({*order[:now]} & {*order[now:]}) for now in range(len(order))]
+    assert max(under_way) == FEWEST
 
 
 def test_grad_mode_is_as_it_was(serving: Serving) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
+from typing import Any
 
+import accelerate
 import diffusers
 import pytest
 import torch
@@ -12,11 +14,13 @@ import torch
 from app.worker.calls import Part, SharedValues, describe, run
 from app.worker.copies import HostTimesteps, _is_entry
 from app.worker.limits import BatchPolicy, RowLimits
+from app.worker.memory import is_out_of_memory
 from app.worker.outbox import Outbox
 from app.worker.parking import VaeVersions
 from app.worker.pixels import fetch, to_uint8
 from app.worker.roles import Roles
 from tests.checkpoints.parts import vae
+from tests.worker.conftest import tied
 
 ROLES = Roles(("x", "extra"), shared=("ids",), ignored=("generator",))
 
@@ -111,6 +115,38 @@ def test_a_vae_of_another_type_is_made_once_and_leaves_the_first_alone() -> None
     assert versions.of_dtype(torch.float16).module is half
     for name, weights in half.state_dict().items():
         assert torch.equal(weights, before[name])
+
+
+def offloaded(model: Any) -> Any:
+    """As OFFLOAD=sequential leaves it."""
+    return accelerate.cpu_offload(model, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("prepare", [tied, offloaded])
+def test_a_vae_of_another_type_computes_in_it(prepare: Any) -> None:
+    latents = torch.randn(1, 4, 8, 8)
+    half = vae().half().eval()
+    half.enable_tiling()
+    expected = copy.deepcopy(half).float().decode(latents)[0]
+    single = VaeVersions(prepare(half)).of_dtype(torch.float32).module
+    assert torch.equal(single.decode(latents)[0], expected)
+    assert (single.use_slicing, single.use_tiling, single.training) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 17.98 GB, other"), True),
+        (RuntimeError("Invalid buffer size: 31.04 GiB"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("not enough memory"), False),
+    ],
+)
+def test_what_counts_as_out_of_memory(error: Exception, is_memory: bool) -> None:
+    assert is_out_of_memory(error) is is_memory
 
 
 def test_pixels_are_rounded() -> None:

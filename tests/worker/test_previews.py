@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from app.diffusion import previews
 from app.diffusion.previews import LatentColours, estimate, grid_of, latent_channels
 from app.worker.copies import StepDone
 from app.worker.pixels import to_uint8
@@ -82,6 +83,25 @@ def test_broken_images_teach_nothing() -> None:
 def test_layouts_of_latents(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> None:
     grid = grid_of(torch.zeros(shape), channels=4, aspect=8 / 6)
     assert (None if grid is None else grid.shape) == expected
+    assert grid_of(torch.zeros(shape), channels=0, aspect=8 / 6) is None
+
+
+def test_learning_while_a_preview_is_made_waits_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The outbox's thread puts a new function in place, in main memory, at any time."""
+    colours, add_one = fit(3), previews._with_one
+    expected = colours.render(blobs(0))
+    assert expected is not None
+
+    def interrupted(latents: torch.Tensor) -> torch.Tensor:
+        monkeypatch.setattr(previews, "_with_one", add_one)
+        colours.learn(blobs(3), 255 - decode(blobs(3)))
+        return add_one(latents)
+
+    monkeypatch.setattr(previews, "_with_one", interrupted)
+    assert torch.equal(colours.render(blobs(0)), expected)
+    assert not torch.equal(colours.render(blobs(0)), expected)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,12 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
 
 from app.diffusion.accelerators.active import Active
+from app.diffusion.classes import accepted
 from app.diffusion.loading import load
+from app.engine import channel
 from app.engine.channel import Channel
 from app.engine.job import State
 from app.engine.messages import Cancel, Cancelled, Failed, Finished, Inputs, Run, Started, Step
@@ -25,9 +29,10 @@ from app.pipelines import PIPELINES
 from app.settings import Settings
 from app.worker.hub import Task
 from app.worker.inbox import Inbox
-from app.worker.loading import assemble
+from app.worker.loading import Parts, assemble
 from app.worker.loop import BROKEN_DEVICE, WorkLoop
 from tests.checkpoints import make
+from tests.checkpoints.parts import HIDDEN, clip_text, clip_tokenizer
 
 TIMEOUT = 120.0
 
@@ -35,9 +40,10 @@ TIMEOUT = 120.0
 class Worker:
     """A work loop on a thread of its own, and the API process's end of its channel."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, parts: Parts) -> None:
         self.channel, theirs = Channel.pair()
-        self.parts = assemble(load(settings), settings)
+        self.channel._socket.settimeout(TIMEOUT)  # a worker that died says nothing
+        self.parts = parts
         channel = Channel(theirs)
         inbox = Inbox(channel, hung_up=lambda: None)
         self.loop = WorkLoop(self.parts, channel, inbox)
@@ -79,7 +85,46 @@ def settings(models: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def worker(settings: Settings) -> Iterator[Worker]:
-    return Worker(settings)
+    return Worker(assemble(load(settings), settings))
+
+
+def without_vae() -> Any:
+    """aMUSEd: its latents are words of a code book, and its decoder is no `vae`."""
+    codes = diffusers.VQModel(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=8,
+        num_vq_embeddings=32,
+        norm_num_groups=4,
+        lookup_from_codebook=True,
+    )
+    transformer = diffusers.UVit2DModel(
+        hidden_size=HIDDEN,
+        cond_embed_dim=HIDDEN,
+        micro_cond_encode_dim=2,
+        micro_cond_embed_dim=10,
+        encoder_hidden_size=HIDDEN,
+        vocab_size=33,
+        codebook_size=32,
+        in_channels=8,
+        block_out_channels=8,
+        num_res_blocks=1,
+        block_num_heads=1,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=HIDDEN,
+        sample_size=16,
+    )
+    pipe = diffusers.AmusedPipeline(
+        vqvae=codes,
+        tokenizer=clip_tokenizer(),
+        text_encoder=clip_text(projection=True),
+        transformer=transformer,
+        scheduler=diffusers.AmusedScheduler(mask_token_id=32),
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def inputs(seed: int = 0, steps: int = 2, **changes: Any) -> Inputs:
@@ -163,6 +208,30 @@ def test_a_preview_comes_with_every_second_step(worker: Worker) -> None:
     assert np.array_equal(np.frombuffer(messages[-1][1], np.uint8), plain.ravel())
 
 
+def test_a_model_without_a_vae_has_no_previews(settings: Settings) -> None:
+    pipe = without_vae()
+    loaded = replace(load(settings), pipe=pipe, accepts=accepted(pipe))
+    worker = Worker(assemble(loaded, settings))
+    for seed in range(4):  # more than previews are learnt from
+        worker.ask(Run("job", inputs(seed, steps=3), preview_every=1))
+        messages = [message for message, _ in worker.hear()["job"]]
+        assert messages[:-1] == [Started("job"), *(Step("job", step, 3) for step in (1, 2, 3))]
+        assert isinstance(messages[-1], Finished)
+
+
+def test_images_that_cannot_be_sent_fail_their_job(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(pixels: memoryview) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(channel, "_shared_copy", no_more)
+    worker.ask(Run("job", inputs()))
+    assert isinstance(worker.hear()["job"][-1][0], Failed)
+    monkeypatch.undo()
+    assert worker.make(inputs()).shape == (1, 16, 16, 3)
+
+
 def test_what_does_not_fit_fails_with_a_clear_error(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +265,7 @@ def test_with_state_between_steps_requests_take_turns(settings: Settings) -> Non
 
 
 def test_a_broken_device_ends_the_loop(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = Worker(settings)
+    worker = Worker(assemble(load(settings), settings))
 
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("CUDA error: device-side assert triggered")

@@ -36,12 +36,16 @@ def offload_models(pipe: Any, _settings: Settings, device: torch.device) -> None
 
 
 def offload_groups(pipe: Any, _settings: Settings, device: torch.device) -> None:
-    """Keep a few blocks at a time on the GPU, the next ones on their way."""
+    """Keep a few blocks at a time on the GPU, the next ones on their way.
+
+    The VAE stays there: most have no blocks that `encode` and `decode` would bring back.
+    """
     pipe.enable_group_offload(
         onload_device=device,
         offload_type="block_level",
         num_blocks_per_group=BLOCKS_PER_GROUP,
         use_stream=True,
+        exclude_modules=["vae"],
     )
 
 
