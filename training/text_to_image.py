@@ -133,8 +133,9 @@ class Lesson:
         picks = torch.randint(len(self._bank.scenes), (BATCH,))
         clean = self._bank.latents[picks]
         noise = torch.randn_like(clean)
-        # Stratified times: spread over the schedule, for a steadier gradient.
-        times = ((torch.arange(BATCH) + torch.rand(BATCH)) * (TRAIN_STEPS / BATCH)).long()
+        # Stratified, for a steadier gradient; more of the noisy times, which decide what there is.
+        shares = (torch.arange(BATCH) + torch.rand(BATCH)) / BATCH
+        times = (TRAIN_STEPS * shares.sqrt()).long()
         noisy = self._scheduler.add_noise(clean, noise, times)
         target = self._scheduler.get_velocity(clean, noise, times)
         states = self._text(self._captions(picks)).last_hidden_state
