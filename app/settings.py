@@ -249,16 +249,6 @@ class Settings(BaseSettings):
             raise ValueError(reason)
         return self
 
-    @model_validator(mode="after")
-    def _page_has_its_calls(self) -> Self:
-        needed = {DoorName.LIVEPEER, DoorName.RUNPOD}
-        if DoorName.PAGE in self.doors and not needed <= set(self.doors):
-            raise ValueError(
-                "DOORS: the page works through the doors livepeer and runpod; name them, too, or "
-                "leave page out"
-            )
-        return self
-
     @classmethod
     def from_environment(cls, defaults: Mapping[str, str] = MappingProxyType({})) -> Self:
         """Read the environment.

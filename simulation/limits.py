@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -94,7 +95,8 @@ def _store_seconds(png: bytes) -> float:
     order = Order(params=TextToImageParams(prompt="a lighthouse"), image=None, door="simulation")
     file = File(png, "image/png", seed=1, nsfw=False)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        store = JobStore(sqlite3.connect(Path(folder) / "jobs.sqlite3", isolation_level=None))
+        connection = sqlite3.connect(Path(folder) / "jobs.sqlite3", isolation_level=None)
+        store = JobStore(connection, most_bytes=sys.maxsize)
 
         def run_one(number: int) -> None:
             job_id = f"job-{number}"

@@ -30,10 +30,10 @@ export function App({ api, version, pipeline }) {
   `;
 }
 
-/** Nothing else can be shown: the service did not say what it is. */
+/** Nothing else can be shown: the service did not say what it is, or does not offer what is needed. */
 export function Unreachable({ error, retry }) {
   return html`<main class="notice">
-    <h1>The service does not answer</h1>
+    <h1>${error.title ?? "The service does not answer"}</h1>
     <p class="error" role="alert">${error.message}</p>
     <button class="primary" onClick=${retry}>Try again</button>
   </main>`;

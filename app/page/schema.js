@@ -33,9 +33,20 @@ const SIZE_STEP = 8;
 /** A slider that spans more than this many times its default is no longer usable. */
 const WIDEST = 8;
 
+/** The page's own requests would be refused. */
+class DoorsShut extends Error {
+  title = "This page cannot work here";
+
+  constructor() {
+    super("It sends its requests through the doors livepeer and runpod: the service's DOORS leaves one out.");
+  }
+}
+
 /** The pipeline `name` of an OpenAPI document. */
 export function describePipeline(document, name) {
-  const operation = document.paths[`/${name}`].post;
+  const path = `/${name}`;
+  if (!(path in document.paths && "/run" in document.paths)) throw new DoorsShut();
+  const operation = document.paths[path].post;
   const [[contentType, body]] = Object.entries(operation.requestBody.content);
   const schema = resolve(document, body.schema);
   const required = new Set(schema.required ?? []);

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
-from tests.page.conftest import OpenPage, Service
+from tests.page.conftest import OpenPage, Serve, Service
 from tests.page.test_generate import generate
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -158,3 +158,11 @@ def test_the_keyboard_is_enough(service: Service, page: Page) -> None:
     expect(page.get_by_role("tabpanel")).to_contain_text("COMPLETED")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
+
+
+def test_a_page_whose_calls_are_shut_says_so(serve: Serve, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(serve(DOORS="page,livepeer").url)
+    expect(page.get_by_role("heading")).to_have_text("This page cannot work here")
+    expect(page.get_by_role("alert")).to_contain_text("the doors livepeer and runpod")
+    page.close()
