@@ -47,7 +47,7 @@ def worker(descriptor: int) -> None:
             width, height = order.inputs.size
             shape, seeds = (1, height, width, 3), order.inputs.seeds
             channel.send(Started(order.job_id))
-            image = pixels if order.inputs.image_shape else memoryview(paint(height, width))
+            image = paint(height, width).data if pixels is None else pixels
             channel.send(Finished(order.job_id, shape, seeds, (False,), 0.0), image.cast("B"))
 
 

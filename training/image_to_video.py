@@ -93,7 +93,8 @@ class VideoLesson:
         output = self._unet(inputs, times, embedding, added_time_ids=ids).sample
         moved = (clean - clean[:, :1]).abs().mean(2, keepdim=True).clamp(max=1)
         weight = 1 + MOTION_WEIGHT * moved
-        return (weight * (output - target).square()).mean() / weight.mean()
+        loss: Tensor = (weight * (output - target).square()).mean() / weight.mean()
+        return loss
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return frames, the noised first frame, its picture and the added ids."""

@@ -1,14 +1,16 @@
 """Trains the image model: first its text encoder, then its denoiser."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.bank import build_bank
@@ -116,7 +118,7 @@ class Lesson:
 
     def __init__(
         self,
-        denoiser: nn.Module,
+        denoiser: Callable[..., Any],
         text: CLIPTextModel,
         tokenizer: CLIPTokenizer,
         bank: LatentBank,
@@ -143,7 +145,8 @@ class Lesson:
         output = self._denoiser(noisy, times, states).sample
         fading = max(0.0, 1 - share / THINGS_SHARE)
         weight = 1 + THINGS_WEIGHT * fading * self._bank.things[picks]
-        return (weight * (output - target).square()).mean() / weight.mean()
+        loss: Tensor = (weight * (output - target).square()).mean() / weight.mean()
+        return loss
 
     def _captions(self, picks: Tensor) -> Tensor:
         """Return token ids of new captions, some of them empty."""
