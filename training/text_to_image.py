@@ -31,7 +31,7 @@ THINGS_WEIGHT = 4.0
 THINGS_SHARE = 0.3
 """Part of the training in which that fades to nothing: a denoiser that goes on with it draws a
 thing of which it is unsure twice."""
-WARM_UP_STEPS = 4_000
+WARM_UP_STEPS = 2_500
 TRAIN_STEPS = 1000
 """Length of the noise schedule."""
 
