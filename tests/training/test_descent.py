@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from training.descent import Descent
 
-SECONDS = 0.05
+SECONDS = 0.3
 
 
 class Valley:
