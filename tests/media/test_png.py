@@ -35,8 +35,14 @@ def test_pixels_survive_exactly(pixels: np.ndarray) -> None:
     np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 4097), (4097, 1), (767, 1023), (1024, 1024)])
-def test_noise_of_any_size_survives(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 4097), (4097, 1), (2, 999_999), (767, 1023), (1024, 1024)]
+)
+@pytest.mark.parametrize("cores", [1, 2, 16])
+def test_noise_of_any_size_survives(
+    size: tuple[int, int], cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     png = encode_png(pixels)
     np.testing.assert_array_equal(np.asarray(read(png)), pixels)
