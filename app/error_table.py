@@ -75,9 +75,9 @@ class ErrorTable:
         assert isinstance(error, HTTPException)
         if isinstance(error.__cause__, RunnerError):
             return self.response(error.__cause__, routed_path(request.scope))
-        refusal = RunnerError(str(error.detail))
-        refusal.status = error.status_code
-        response = self.response(refusal, routed_path(request.scope))
+        worded = RunnerError(str(error.detail))
+        worded.status = error.status_code
+        response = self.response(worded, routed_path(request.scope))
         response.headers.update(error.headers or {})
         return response
 

@@ -28,7 +28,7 @@
     ├── DataFolderUnusable         500
     └── JobCancelled               500  nobody is left to read it
 
-Doors translate a RunnerError once, in the error table of `app.main`; logs keep the cause.
+Doors translate a RunnerError once, in `app.error_table`; logs keep the cause.
 """
 
 from __future__ import annotations

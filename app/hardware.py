@@ -49,12 +49,21 @@ def _info(handle: Any) -> GPUInfo:
 
 def _stats(handle: Any) -> GPUStats:
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    utilization = pynvml.nvmlDeviceGetUtilizationRates(handle)
+    compute, of_memory = _utilization(handle)
     return GPUStats(
         id=pynvml.nvmlDeviceGetUUID(handle),
         name=pynvml.nvmlDeviceGetName(handle),
         memory_total=memory.total,
         memory_free=memory.free,
-        utilization_compute=utilization.gpu,
-        utilization_memory=utilization.memory,
+        utilization_compute=compute,
+        utilization_memory=of_memory,
     )
+
+
+def _utilization(handle: Any) -> tuple[int, int]:
+    """Percent of the time in which kernels ran and memory was used; 0 where it is not told."""
+    try:
+        rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
+    except pynvml.NVMLError_NotSupported:  # GPUs that are partitioned (MIG)
+        return 0, 0
+    return rates.gpu, rates.memory

@@ -18,7 +18,7 @@ from app.engine.runner import Runner
 from app.engine.service import LocalService
 from app.error_table import ErrorTable
 from app.hardware import gpu_stats
-from app.jobs.services import JobServices
+from app.jobs.services import JobServices, media_shelf
 from app.lifecycle import ERROR_LINGER, GracefulExit
 from app.log import configure_logging
 from app.log_tail import LogTail
@@ -51,13 +51,14 @@ def create_app(
     """
     codecs, activity, log_tail = CodecPool(), Activity(), LogTail()
     backend = backend or LocalService(settings)
-    metrics = Metrics(backend, gpu_stats, lambda: services.shelf.stored_bytes, settings.pipeline)
+    shelf = media_shelf(settings)
+    metrics = Metrics(backend, gpu_stats, lambda: shelf.stored_bytes, settings.pipeline)
     tracing = start_tracing(settings)
     observers = [log_record, activity.observe, metrics.observe]
     if tracing:
         observers.append(tracing.observe)
     runner = Runner(settings, backend, codecs, observers, metrics.refuse)
-    services = JobServices(runner)
+    services = JobServices(runner, shelf)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -83,7 +84,7 @@ def create_app(
     app.include_router(health.router())
     app.include_router(hardware.router())
     app.include_router(metrics_door.router(metrics))
-    app.include_router(MediaDoor(services.shelf, codecs).router())
+    app.include_router(MediaDoor(shelf, codecs).router())
     app.include_router(events.EventsDoor(runner, services.queue).router())
     doors = [*_doors(runner, services, codecs, activity, log_tail), *more_doors]
     for door in doors:
@@ -93,7 +94,7 @@ def create_app(
     _add_gates(app, settings, [events.guard, *(door.guard for door in doors)], errors)
     if tracing:
         tracing.install(app)
-    app.openapi = lambda: describe(app, runner.native_size)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app, runner.default_size)  # type: ignore[method-assign]
     return app
 
 

@@ -10,12 +10,12 @@ from fastapi.openapi.utils import get_openapi
 Document = dict[str, Any]
 
 
-def describe(app: FastAPI, native_size: tuple[int, int] | None = None) -> Document:
+def describe(app: FastAPI, default_size: tuple[int, int] | None = None) -> Document:
     """The OpenAPI document of an application, computed once.
 
     Args:
         app: the application.
-        native_size: (width, height) that the loaded model makes when a request names none.
+        default_size: (width, height) of a request that names none, where the model decides it.
     """
     if app.openapi_schema is None:
         document = get_openapi(
@@ -24,27 +24,27 @@ def describe(app: FastAPI, native_size: tuple[int, int] | None = None) -> Docume
             description="One diffusion pipeline behind an HTTP API.",
             routes=app.routes,
         )
-        app.openapi_schema = _conform(document, native_size)
+        app.openapi_schema = _conform(document, default_size)
     return app.openapi_schema
 
 
-def _conform(document: Document, native_size: tuple[int, int] | None) -> Document:
+def _conform(document: Document, default_size: tuple[int, int] | None) -> Document:
     schemas: Document = document["components"]["schemas"]
     for schema in schemas.values():
         for name, field in schema.get("properties", {}).items():
-            _conform_field(name, field, native_size)
+            _conform_field(name, field, default_size)
     for path in document["paths"].values():
         for operation in path.values():
             _name_for_sdk(operation)
     return document
 
 
-def _conform_field(name: str, field: Document, native_size: tuple[int, int] | None) -> None:
+def _conform_field(name: str, field: Document, default_size: tuple[int, int] | None) -> None:
     """Files the OpenAPI 3.0 way, which code generators know; the loaded model's own size."""
     if field.pop("contentMediaType", None):
         field["format"] = "binary"
-    if native_size and name in ("width", "height") and "default" in field:
-        field["default"] = native_size[name == "height"]
+    if default_size and name in ("width", "height") and "default" in field:
+        field["default"] = default_size[name == "height"]
 
 
 def _name_for_sdk(operation: Document) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -93,14 +94,11 @@ class HardwareStats(BaseModel):
     gpu_stats: dict[str, GPUStats]
 
 
-class ValidationIssue(BaseModel):
-    """One field that does not fit the schema."""
-
-    loc: list[str | int] = Field(description="Where the field is.")
-    msg: str = Field(description="What is wrong with it.")
-    type: str = Field(description="Kind of error, for programs.")
-
-
 def error_body(message: str) -> dict[str, Any]:
     """The JSON of an error."""
     return HTTPError(detail=APIError(msg=message)).model_dump()
+
+
+def warning_header(warnings: Sequence[str]) -> str:
+    """Value of the `Warning` header (RFC 7234, section 5.5; 199 is of any kind)."""
+    return ", ".join(f'199 - "{warning}"' for warning in warnings)

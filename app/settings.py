@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.diffusion.accelerators import catalogue
 from app.diffusion.accelerators.catalogue import Cache, Offload, Quantize
 from app.pipelines import PIPELINES
+from app.validation import plain_reason
 
 MEBIBYTE = 2**20
 
@@ -292,6 +293,11 @@ class Settings(BaseSettings):
         return int(self.media_limit_mb * MEBIBYTE)
 
     @property
+    def hub_token(self) -> str | None:
+        """HF_TOKEN in clear."""
+        return None if self.hf_token is None else self.hf_token.get_secret_value()
+
+    @property
     def results_limit_bytes(self) -> int:
         """RESULTS_LIMIT_MB in bytes."""
         return int(self.results_limit_mb * MEBIBYTE)
@@ -302,14 +308,13 @@ def _explain(error: ValidationError) -> str:
     parts = []
     for entry in error.errors():
         if not entry["loc"]:  # not one setting's fault
-            parts.append(entry["msg"].removeprefix("Value error, "))
+            parts.append(plain_reason(entry["msg"]))
             continue
         name = str(entry["loc"][0]).upper()
         if entry["type"] == "missing":
             parts.append(f"{name} is not set: {_REMEDIES.get(name, 'set it in the environment')}")
         else:
-            reason = entry["msg"].removeprefix("Value error, ")
-            parts.append(f"{name}={entry['input']!r} is not valid: {reason}")
+            parts.append(f"{name}={entry['input']!r} is not valid: {plain_reason(entry['msg'])}")
     return "; ".join(parts)
 
 

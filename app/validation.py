@@ -37,14 +37,14 @@ def validated(model: type[Model], fields: Mapping[str, object]) -> Model:
 def sized(
     fields: Mapping[str, object],
     size: tuple[int, int] | None,
-    model_size: tuple[int, int] | None,
+    native_size: tuple[int, int] | None,
 ) -> Mapping[str, object]:
     """The fields with a (width, height) that stood elsewhere in the request.
 
     Where the request has no size at all, it is the one that the model was trained for.
     """
     if size is None and not fields.keys() & {"width", "height"}:
-        size = model_size
+        size = native_size
     return fields if size is None else {**fields, "width": size[0], "height": size[1]}
 
 
@@ -55,7 +55,7 @@ def refusal(issues: Sequence[Mapping[str, Any]]) -> FieldInvalid:
 
 def describe_issues(issues: Sequence[Mapping[str, Any]]) -> str:
     """pydantic's list of what is wrong, as one line that names each field."""
-    return "; ".join(f"{_field(issue['loc'])}: {_reason(issue['msg'])}" for issue in issues)
+    return "; ".join(f"{_field(issue['loc'])}: {plain_reason(issue['msg'])}" for issue in issues)
 
 
 def _field(location: Sequence[str | int]) -> str:
@@ -67,5 +67,6 @@ def _field(location: Sequence[str | int]) -> str:
     return ".".join(map(str, parts)) if any(isinstance(part, str) for part in parts) else "body"
 
 
-def _reason(message: str) -> str:
+def plain_reason(message: str) -> str:
+    """Pydantic's message without what it puts before the words of our own validators."""
     return message.removeprefix("Value error, ")

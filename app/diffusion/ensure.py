@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.diffusion.hub import FetchFailed, Hub
+from app.diffusion.hub import FetchFailed, ModelHub
 from app.diffusion.profiles import Profile, profile_for
 from app.diffusion.store import DEMO, demo_dir, find_model, find_repo, is_repo_id
 from app.diffusion.weights import scan
@@ -48,8 +48,7 @@ def ensure_model(settings: Settings, prefer_fp16: bool, endpoint: str | None = N
     Raises:
         ModelNotLoaded: something is not on disk and cannot be fetched; one line with the remedy.
     """
-    token = None if settings.hf_token is None else settings.hf_token.get_secret_value()
-    hub = Hub(settings.model_dir, token, endpoint)
+    hub = ModelHub(settings.model_dir, settings.hub_token, endpoint)
     profile = profile_for(settings.model_id)
     return ModelFiles(
         pipeline=_pipeline(settings, profile, hub, prefer_fp16),
@@ -58,7 +57,7 @@ def ensure_model(settings: Settings, prefer_fp16: bool, endpoint: str | None = N
     )
 
 
-def _pipeline(settings: Settings, profile: Profile, hub: Hub, prefer_fp16: bool) -> Path:
+def _pipeline(settings: Settings, profile: Profile, hub: ModelHub, prefer_fp16: bool) -> Path:
     folder = find_model(settings.model_id, settings.model_dir, settings.pipeline)
     lacking = "" if folder is None else _lacking(folder, profile)
     if folder is not None and not lacking:
@@ -80,7 +79,7 @@ def _pipeline(settings: Settings, profile: Profile, hub: Hub, prefer_fp16: bool)
     return _fetched(settings, repo, lambda: hub.fetch_pipeline(repo, prefer_fp16), lacking)
 
 
-def _unet(settings: Settings, profile: Profile, hub: Hub) -> Path | None:
+def _unet(settings: Settings, profile: Profile, hub: ModelHub) -> Path | None:
     if profile.unet is None:
         return None
     repo, filename = profile.unet.repo, profile.unet.filename
@@ -91,7 +90,7 @@ def _unet(settings: Settings, profile: Profile, hub: Hub) -> Path | None:
     return _fetched(settings, repo, lambda: hub.fetch_file(repo, filename), lacking)
 
 
-def _vae(settings: Settings, profile: Profile, hub: Hub) -> Path | None:
+def _vae(settings: Settings, profile: Profile, hub: ModelHub) -> Path | None:
     for repo in profile.vaes:
         folder = find_repo(repo, settings.model_dir)
         if folder is not None and any(path.is_file() for path in folder.glob("*.safetensors")):

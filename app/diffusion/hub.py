@@ -34,8 +34,8 @@ class FetchFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
-    """The Hub, as seen with one token.
+class ModelHub:
+    """The Hugging Face Hub, as seen with one token.
 
     Attributes:
         model_dir: where fetched files go, in the layout of Hugging Face's cache.

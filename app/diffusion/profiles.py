@@ -80,6 +80,11 @@ class Profile:
     native_size: tuple[int, int] | None = None
     size_range: tuple[int, int] | None = None
 
+    @property
+    def default_size(self) -> tuple[int, int] | None:
+        """(width, height) of a request that names none; None where the pipeline decides it."""
+        return self.native_size if self.size_range else None
+
     def matches(self, model_id: str) -> bool:
         """Whether the row is for this model."""
         return model_id == self.pattern if self.exact else self.pattern in model_id

@@ -122,7 +122,7 @@ class Admission:
         width, height = getattr(params, "width", None), getattr(params, "height", None)
         if width is None or height is None:
             return params
-        if own := own_size(self._profile):
+        if own := self._profile.default_size:
             width = width if "width" in params.model_fields_set else own[0]
             height = height if "height" in params.model_fields_set else own[1]
         self.check_size(width, height)
@@ -148,11 +148,6 @@ class Admission:
         settings = self._settings
         model = find_model(settings.model_id, settings.model_dir, settings.pipeline)
         return safety_checker_path(settings.model_dir, model) is not None
-
-
-def own_size(profile: Profile) -> tuple[int, int] | None:
-    """(width, height) that replaces the API's default, for models that have limits."""
-    return profile.native_size if profile.size_range else None
 
 
 def fit_size(width: int, height: int, profile: Profile) -> tuple[int, int]:

@@ -31,6 +31,7 @@ class Status:
         worker: what the worker said of itself when it became ready, None before.
         error: why it cannot serve, when it cannot.
         usage: what the present worker has used of its device.
+        has_room: whether one more job may come, for as long as it can serve.
     """
 
     health: Health
@@ -40,6 +41,7 @@ class Status:
     worker: Ready | None
     error: str = ""
     usage: Usage = field(default_factory=Usage)
+    has_room: bool = True
 
 
 class Backend(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.diffusion.profiles import profile_for
-from app.engine.admission import Admission, own_size
+from app.diffusion.profiles import ASSUMED_STEPS, profile_for
+from app.engine.admission import Admission
 from app.engine.backend import Backend
 from app.engine.job import Generation, Job, Sample
 from app.engine.messages import Inputs
@@ -92,8 +92,8 @@ class Runner:
         settings: of the service.
         backend: what runs the jobs.
         pipeline: the loaded one.
-        model_size: (width, height) that the model was trained for, where it is known.
-        native_size: (width, height) of a request that names none, where the model decides it.
+        native_size: (width, height) that the model was trained for, where it is known.
+        default_size: (width, height) of a request that names none, where the model decides it.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Runner:
         self.settings = settings
         self.backend = backend
         self.pipeline: Pipeline = PIPELINES[settings.pipeline]
-        profile = profile_for(settings.model_id)
-        self.model_size = profile.native_size
-        self.native_size = own_size(profile)
+        self._profile = profile_for(settings.model_id)
+        self.native_size = self._profile.native_size
+        self.default_size = self._profile.default_size
         self._admission = Admission(settings)
         self._codecs = codecs
         self._observers = observers
@@ -156,6 +156,12 @@ class Runner:
         except RunnerError as error:
             self._on_refusal(door, error)
             raise
+
+    def expected_steps(self, params: Params) -> int:
+        """Denoising steps of a request, as far as they are known without the model's class."""
+        arguments = self._profile.adjust(self.pipeline.arguments(params))
+        steps = arguments.get("num_inference_steps", ASSUMED_STEPS)
+        return max(1, int(steps * arguments.get("strength", 1.0)))
 
     async def check(self, params: Params, upload: bytes | None) -> None:
         """Check a request that is to be submitted later.

@@ -128,6 +128,7 @@ class LocalService:
             worker=self._supervisor.ready,
             error=self._error,
             usage=self._usage,
+            has_room=self._queue.has_room(self._free_slots()),
         )
 
     async def drain(self) -> None:
@@ -150,11 +151,6 @@ class LocalService:
         for job in [*self._queue, *self._running.values()]:
             self._stop_job(job.id, errors.ShuttingDown())
         await self._supervisor.stop()
-
-    @property
-    def worker_pid(self) -> int | None:
-        """Process id of the present worker."""
-        return self._supervisor.pid
 
     # The worker's side ------------------------------------------------------------------
 

@@ -75,11 +75,6 @@ class Supervisor:
         self.restarts = 0
         self.ready: Ready | None = None
 
-    @property
-    def pid(self) -> int | None:
-        """Process id of the present worker."""
-        return self._process.pid if self._process else None
-
     def start(self) -> None:
         """Start the first worker; returns at once."""
         self._task = asyncio.create_task(self._supervise())
@@ -111,15 +106,23 @@ class Supervisor:
 
     async def _supervise(self) -> None:
         while True:
-            died = asyncio.Event()
-            process, channel = self._spawn(died)
             try:
-                await died.wait()
-            finally:
-                reason = await self._reap(process, channel)
+                reason = await self._see_through()
+            except OSError as error:  # no such command, or no memory for a process
+                reason = f"it could not be started: {error}"
             if self.state is WorkerState.FAILED:
                 return
             await self._recover(reason)
+
+    async def _see_through(self) -> str:
+        """Start a worker and wait for its end; how it ended."""
+        died = asyncio.Event()
+        process, channel = self._spawn(died)
+        try:
+            await died.wait()
+        finally:
+            reason = await self._reap(process, channel)
+        return reason
 
     async def _recover(self, reason: str) -> None:
         """Report a death and wait out the back-off before the next start."""
@@ -139,9 +142,14 @@ class Supervisor:
 
     def _spawn(self, died: asyncio.Event) -> tuple[subprocess.Popen[bytes], Channel]:
         channel, theirs = Channel.pair()
-        with theirs:
-            process = _start_process(self._command, theirs, self._settings.worker_environment())
-        channel.send(Configure(self._settings))
+        try:
+            with theirs:
+                process = _start_process(self._command, theirs, self._settings.worker_environment())
+        except OSError:
+            channel.close()
+            raise
+        with contextlib.suppress(ConnectionError):  # a worker that ended at once is heard of below
+            channel.send(Configure(self._settings))
         self._process, self._channel, self._kill_reason = process, channel, ""
         threading.Thread(
             target=_listen,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.pipelines.base import Params
-from app.settings import MEBIBYTE
 
 DAY = 86_400.0
 
@@ -26,14 +25,9 @@ class JobState(StrEnum):
         """Whether nothing more will happen to the job by itself."""
         return self not in (JobState.IN_QUEUE, JobState.IN_PROGRESS)
 
-    @property
-    def is_retryable(self) -> bool:
-        """Whether a client may have it run again."""
-        return self in (JobState.FAILED, JobState.TIMED_OUT)
-
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class JobOrder:
     """What a door asks of the queue.
 
     Attributes:
@@ -53,12 +47,12 @@ class Order:
     params: Params
     image: bytes | None
     door: str
+    execution_timeout: float
+    ttl: float
+    retention: float
+    result_limit: int
     webhook: str = ""
-    execution_timeout: float = 600.0
-    ttl: float = DAY
     low_priority: bool = False
-    retention: float = 1800.0
-    result_limit: int = 10 * MEBIBYTE
     urls: bool = False
     base_url: str = ""
 
@@ -79,7 +73,7 @@ class DurableJob:
         webhook_tries: calls made since its end.
         webhook_due: when the next one is to be made, None if none is.
 
-    The other attributes are those of `Order`.
+    The other attributes are those of `JobOrder`.
     """
 
     seq: int

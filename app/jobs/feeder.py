@@ -25,7 +25,7 @@ from app.engine.messages import Ready
 from app.engine.runner import Runner
 from app.jobs.bell import Bell
 from app.jobs.durable import DurableJob, JobState
-from app.jobs.follower import UNEXPECTED, Follower, Run
+from app.jobs.follower import UNEXPECTED, Follower, QueuedRun
 from app.jobs.publishing import Publisher
 from app.jobs.store import JobStore
 from app.jobs.store_thread import StoreThread
@@ -58,7 +58,7 @@ class Feeder:
         self._clock = clock
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, QueuedRun] = {}
 
     def start(self) -> None:
         """Begin to feed."""
@@ -101,7 +101,7 @@ class Feeder:
     def _has_room(self) -> bool:
         """See the rule above. Results that wait to be encoded slow the feeding down, too."""
         status = self._runner.backend.status()
-        if status.health is not Health.OK:
+        if status.health is not Health.OK or not status.has_room:
             return False
         window = self._window(status.worker)
         generating = sum(not run.job.state.is_final for run in self.runs.values())
@@ -131,7 +131,7 @@ class Feeder:
             logger.exception("job %s", durable.id)
             await self._follower.end(durable.id, JobState.FAILED, UNEXPECTED)
             return True
-        run = Run(durable, job, job.watch(), durable.attempts)
+        run = QueuedRun(durable, job, job.watch(), durable.attempts)
         self.runs[durable.id] = run
         run.task = asyncio.create_task(self._follow(run))
         self._bell.ring(durable.id)
@@ -156,7 +156,7 @@ class Feeder:
             time_limit=math.inf,  # it has its own, from its start
         )
 
-    async def _follow(self, run: Run) -> None:
+    async def _follow(self, run: QueuedRun) -> None:
         """See a job through to its end, and have the next one fed."""
         try:
             await self._follower.follow(run)

@@ -27,7 +27,7 @@ UNEXPECTED = "Internal server error."
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class QueuedRun:
     """A job of the queue that the engine has.
 
     Attributes:
@@ -70,7 +70,7 @@ class Follower:
         self._bell = bell
         self._clock = clock
 
-    async def follow(self, run: Run) -> None:
+    async def follow(self, run: QueuedRun) -> None:
         """Return when the job has ended on disk, or waits there again."""
         try:
             await self._follow(run)
@@ -93,7 +93,7 @@ class Follower:
                 self._bell.ring(job_id)
                 return
 
-    async def _follow(self, run: Run) -> None:
+    async def _follow(self, run: QueuedRun) -> None:
         job_id = run.durable.id
         try:
             served = await self._attend(run)
@@ -112,7 +112,7 @@ class Follower:
         else:
             await self._complete(run, served)
 
-    async def _attend(self, run: Run) -> Served:
+    async def _attend(self, run: QueuedRun) -> Served:
         """Wait for the outcome, and until the job's starts are written down."""
         watching = asyncio.create_task(self._watch(run))
         try:
@@ -120,7 +120,7 @@ class Follower:
         finally:
             await watching
 
-    async def _watch(self, run: Run) -> None:
+    async def _watch(self, run: QueuedRun) -> None:
         async for progress in run.changes:
             try:
                 await self._note(run, progress)
@@ -128,7 +128,7 @@ class Follower:
                 logger.error("job %s: its start cannot be written: %s", run.durable.id, error)
             self._bell.ring(run.durable.id)
 
-    async def _note(self, run: Run, progress: Progress) -> None:
+    async def _note(self, run: QueuedRun, progress: Progress) -> None:
         if progress.state is State.RUNNING and run.job.attempts > run.starts:
             run.starts = run.job.attempts
             self._limit_time(run)
@@ -140,17 +140,17 @@ class Follower:
             died = errors.WorkerDied(run.attempts, "at its last start")
             self._stop(run, JobState.FAILED, died.message)
 
-    def _limit_time(self, run: Run) -> None:
+    def _limit_time(self, run: QueuedRun) -> None:
         """Begin to count the execution time, at the first start that this process sees."""
         if run.timer is None:
             loop, seconds = asyncio.get_running_loop(), run.durable.execution_timeout
             run.timer = loop.call_later(seconds, self._stop, run, JobState.TIMED_OUT, TIMED_OUT)
 
-    def _stop(self, run: Run, state: JobState, error: str) -> None:
+    def _stop(self, run: QueuedRun, state: JobState, error: str) -> None:
         if self._backend.cancel(run.job.id):
             run.verdict = state, error
 
-    async def _complete(self, run: Run, served: Served) -> None:
+    async def _complete(self, run: QueuedRun, served: Served) -> None:
         durable, files = run.durable, served.output.images
         if durable.urls or result_size(files) > durable.result_limit:
             files = await self._publisher.publish_all(files, durable.base_url)

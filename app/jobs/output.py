@@ -9,6 +9,7 @@ import pybase64
 
 from app.engine.runner import File
 from app.media.data_url import to_data_url
+from app.schemas import warning_header
 
 
 def job_output(files: Sequence[File], warnings: Sequence[str] = ()) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def job_output(files: Sequence[File], warnings: Sequence[str] = ()) -> dict[str,
     first = files[0]
     headers = {"Content-Type": "application/json"}
     if warnings:
-        headers["Warning"] = ", ".join(f'199 - "{warning}"' for warning in warnings)
+        headers["Warning"] = warning_header(warnings)
     output: dict[str, Any] = {
         "statusCode": 200,
         "headers": headers,

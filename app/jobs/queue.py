@@ -16,7 +16,7 @@ from app.engine.backend import Health
 from app.engine.job import Job, Progress
 from app.engine.runner import File, Runner
 from app.jobs.bell import Bell, heard_within
-from app.jobs.durable import DurableJob, JobState, Order
+from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.feeder import Feeder
 from app.jobs.outbound import Outbound
 from app.jobs.publishing import Publisher
@@ -30,8 +30,8 @@ SWEEP = 1.0
 """Seconds between looks for expired jobs."""
 SETTLE = 5.0
 """Seconds that results get to be encoded and written when the service ends."""
-FULL_DISK_RETRY = 60
-"""Seconds after which a client may try again when the disk is full."""
+NO_ROOM_RETRY = 60
+"""Seconds after which a client may try again when the queue or the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class JobQueue:
 
     # Jobs -------------------------------------------------------------------------------
 
-    async def submit(self, order: Order) -> DurableJob:
+    async def submit(self, order: JobOrder) -> DurableJob:
         """Check a job and write it to disk; from then on it is not lost.
 
         Raises:
@@ -130,13 +130,13 @@ class JobQueue:
         job_id, now = secrets.token_hex(16), self._clock()
         if await self._store.call(JobStore.waiting) >= self._limit:
             raise errors.Overloaded(
-                f"{self._limit} asynchronous jobs are waiting (JOB_LIMIT).", FULL_DISK_RETRY
+                f"{self._limit} asynchronous jobs are waiting (JOB_LIMIT).", NO_ROOM_RETRY
             )
         try:
             await self._store.call(JobStore.add, job_id, self._runner.pipeline.name, order, now)
         except sqlite3.Error as error:
             raise errors.Overloaded(
-                f"the job cannot be written to DATA_DIR: {error}.", FULL_DISK_RETRY
+                f"the job cannot be written to DATA_DIR: {error}.", NO_ROOM_RETRY
             ) from error
         self._feeder.wake()
         return await self.get(job_id)
@@ -274,9 +274,13 @@ class JobQueue:
             if not self._store.is_open:
                 await self._take_up()
                 continue
-            with contextlib.suppress(sqlite3.Error):  # it is tried again in a moment
-                for job_id in await self._store.call(JobStore.remove_expired, self._clock()):
-                    self._drop(job_id)
+            try:
+                expired = await self._store.call(JobStore.remove_expired, self._clock())
+            except sqlite3.Error as error:  # tried again in a moment
+                logger.warning("expired jobs cannot be removed: %s", error)
+                continue
+            for job_id in expired:
+                self._drop(job_id)
 
     async def _take_up(self) -> None:
         """Open what another service still held, or a broken disk kept, when this one started."""

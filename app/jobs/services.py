@@ -11,8 +11,19 @@ from app.jobs.outbound import Outbound
 from app.jobs.publishing import Publisher
 from app.jobs.queue import JobQueue
 from app.media.shelf import MediaShelf
+from app.settings import Settings
 
 HOUR = 3600.0
+
+
+def media_shelf(settings: Settings, clock: Callable[[], float] = time.time) -> MediaShelf:
+    """The shelf that the settings describe; `clock` counts seconds since 1970."""
+    return MediaShelf(
+        settings.data_dir / "media",
+        limit_bytes=settings.media_limit_bytes,
+        retention=settings.media_retention * HOUR,
+        clock=clock,
+    )
 
 
 class JobServices:
@@ -21,25 +32,21 @@ class JobServices:
     Nothing is read or written before `start`, and no folder is made before it is needed.
     """
 
-    def __init__(self, runner: Runner, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, runner: Runner, shelf: MediaShelf, clock: Callable[[], float] = time.time
+    ) -> None:
         """Compose; `clock` counts seconds since 1970."""
-        settings = runner.settings
         self._backend = runner.backend
-        self.shelf = MediaShelf(
-            settings.data_dir / "media",
-            limit_bytes=settings.media_limit_bytes,
-            retention=settings.media_retention * HOUR,
-            clock=clock,
-        )
-        self.publisher = Publisher(self.shelf)
-        self.outbound = Outbound(allow_private=settings.allow_private_urls)
+        self._shelf = shelf
+        self.publisher = Publisher(shelf)
+        self.outbound = Outbound(allow_private=runner.settings.allow_private_urls)
         self.queue = JobQueue(runner, self.publisher, self.outbound, clock=clock)
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take up what an earlier process left. The backend has been started."""
         await self.queue.start()
-        self._sweeping = asyncio.create_task(self.shelf.sweep_for_ever())
+        self._sweeping = asyncio.create_task(self._shelf.sweep_for_ever())
 
     async def drain(self) -> None:
         """Drain the backend, and write what became of the jobs; those that wait stay on disk."""
@@ -54,4 +61,4 @@ class JobServices:
         await self.queue.stop()
         if self._sweeping:
             self._sweeping.cancel()
-        await asyncio.to_thread(self.shelf.close)
+        await asyncio.to_thread(self._shelf.close)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 
 from app.engine.runner import File
-from app.jobs.durable import DurableJob, JobState, Order
+from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.schema import prepare
 
 _PAGES_FREED = 5000
@@ -44,7 +44,7 @@ class JobStore:
 
     # Accepting --------------------------------------------------------------------------
 
-    def add(self, job_id: str, pipeline: str, order: Order, now: float) -> None:
+    def add(self, job_id: str, pipeline: str, order: JobOrder, now: float) -> None:
         """Queue a job."""
         with self._transaction():
             self._connection.execute(

@@ -1,8 +1,9 @@
 """PNG: pixel-exact, and fast rather than small.
 
 Every row carries the UP filter (one NumPy subtraction) and the whole is deflated by Intel's ISA-L
-at level 1, a large picture in strips side by side. Paeth would make photographs about a tenth smaller, but it is hundreds of small NumPy
-calls instead of one, and each has to win the interpreter lock from the pool's other threads.
+at level 1, a large picture in strips side by side. Paeth would make photographs about a tenth
+smaller, but it is hundreds of small NumPy calls instead of one, and each has to win the
+interpreter lock from the pool's other threads.
 
 Format: PNG specification, third edition, https://www.w3.org/TR/png-3/.
 """

@@ -84,7 +84,10 @@ class MediaShelf:
     async def sweep_for_ever(self) -> None:
         """Remove what is too old every minute, until cancelled."""
         while True:
-            await self.sweep()
+            try:
+                await self.sweep()
+            except OSError as error:  # tried again in a minute
+                logger.warning("old media in %s cannot be removed: %s", self._folder, error)
             await asyncio.sleep(SWEEP)
 
     def close(self) -> None:

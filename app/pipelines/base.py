@@ -104,7 +104,6 @@ class Pipeline:
         takes_image: whether a request carries an input image.
         description: one sentence for the API's documentation.
         operation_id: name of the operation in generated clients.
-        model_purpose: how `model_id` is used, for the documentation.
         example: a request that works, by field.
         arguments: turns params into the arguments of the diffusers pipeline; seeds, image and
             output type are added by the worker.

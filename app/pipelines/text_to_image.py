@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from app.pipelines.base import (
+    MAX_PROMPT_CHARACTERS,
     SIDE_DESCRIPTION,
     Arguments,
     Media,
@@ -20,7 +21,7 @@ class TextToImageParams(PromptParams):
     """Generate images from a text prompt."""
 
     prompt: str = Field(
-        max_length=10_000,
+        max_length=MAX_PROMPT_CHARACTERS,
         description="What the image should show. Parts separated by '|' go to the model's "
         "further text encoders, where it has them.",
     )

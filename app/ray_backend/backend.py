@@ -13,8 +13,8 @@ from typing import Protocol
 from app.engine.backend import Health, Status
 from app.engine.job import Job, Progress, State
 from app.engine.messages import Ready
-from app.errors import JobFailed, Overloaded, WorkerDied
-from app.ray_backend.messages import FromReplica, Moved, Order, Painted, Refused
+from app.errors import JobFailed, WorkerDied
+from app.ray_backend.messages import FromReplica, Moved, Painted, Refused, ReplicaOrder
 from app.serverless.elsewhere import JobsElsewhere, Pixels
 from app.settings import Settings
 
@@ -32,7 +32,7 @@ class ReplicaLost(Exception):
 class Replicas(Protocol):
     """The fleet."""
 
-    def paint(self, order: Order) -> AsyncGenerator[FromReplica]:
+    def paint(self, order: ReplicaOrder) -> AsyncGenerator[FromReplica]:
         """Have a replica paint; waits for one that has room. Closing it early stops the job.
 
         Raises:
@@ -95,23 +95,19 @@ class RayBackend(JobsElsewhere):
 
     def status(self) -> Status:
         """OK as soon as a replica was ready: one that is lost is replaced, and its jobs wait."""
-        states = [job.state for job in self._jobs.values()]
+        waiting = self._crowd()
         return Status(
             health=Health.LOADING if self._worker is None else Health.OK,
-            waiting=states.count(State.QUEUED),
-            running=states.count(State.RUNNING),
+            waiting=waiting,
+            running=len(self._jobs) - waiting,
             restarts=self._lost,
             worker=self._worker,
+            has_room=self._has_room(),
         )
 
-    def _refuse_if_full(self) -> None:
-        waiting = self.status().waiting
-        if waiting > self._settings.queue_limit:
-            raise Overloaded(
-                f"{waiting} jobs are waiting (QUEUE_LIMIT={self._settings.queue_limit}); "
-                "try again in 1 s.",
-                retry_after=1,
-            )
+    def _crowd(self) -> int:
+        """Jobs that wait for a replica."""
+        return [job.state for job in self._jobs.values()].count(State.QUEUED)
 
     async def _ask(self) -> None:
         ready = await self._replicas.ready()
@@ -137,7 +133,7 @@ class RayBackend(JobsElsewhere):
                 job.update(Progress(State.QUEUED))
 
     async def _paint_once(self, job: Job) -> Pixels:
-        order = Order(
+        order = ReplicaOrder(
             job_id=f"{job.id}.{job.attempts}",  # an earlier attempt may still be ending somewhere
             door=job.door,
             inputs=job.inputs,

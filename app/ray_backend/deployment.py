@@ -17,7 +17,7 @@ from app.errors import ShuttingDown
 from app.log import configure_logging
 from app.main import create_app
 from app.ray_backend.backend import RayBackend, ReplicaLost
-from app.ray_backend.messages import FromReplica, Order
+from app.ray_backend.messages import FromReplica, ReplicaOrder
 from app.ray_backend.painter import Painter
 from app.ray_backend.ray_settings import RaySettings
 from app.settings import Settings
@@ -100,7 +100,7 @@ class RayReplicas:
     def __init__(self, replicas: DeploymentHandle[Replica]) -> None:
         self._replicas = replicas
 
-    async def paint(self, order: Order) -> AsyncGenerator[FromReplica]:
+    async def paint(self, order: ReplicaOrder) -> AsyncGenerator[FromReplica]:
         """See `app.ray_backend.backend.Replicas`."""
         messages = self._replicas.options(stream=True).paint.remote(order)
         is_over = False

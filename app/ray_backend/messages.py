@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ReplicaOrder:
     """One job for a replica; see `app.engine.backend.Backend.submit`.
 
     Attributes:

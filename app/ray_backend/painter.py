@@ -9,7 +9,7 @@ from app.engine.messages import Ready
 from app.engine.service import LocalService
 from app.engine.supervisor import WORKER_COMMAND
 from app.errors import ModelNotLoaded, RunnerError, ShuttingDown
-from app.ray_backend.messages import FromReplica, Moved, Order, Painted, Refused
+from app.ray_backend.messages import FromReplica, Moved, Painted, Refused, ReplicaOrder
 from app.serverless.elsewhere import Pixels
 from app.serverless.start import until_loaded
 from app.settings import Settings
@@ -46,7 +46,7 @@ class Painter:
             raise ShuttingDown
         return worker
 
-    async def paint(self, order: Order) -> AsyncGenerator[FromReplica]:
+    async def paint(self, order: ReplicaOrder) -> AsyncGenerator[FromReplica]:
         """See a job through; a caller that leaves stops it at its next step.
 
         Raises:
@@ -74,7 +74,7 @@ class Painter:
         if error := self._service.status().error:
             raise ModelNotLoaded(error)
 
-    def _submit(self, order: Order) -> Job:
+    def _submit(self, order: ReplicaOrder) -> Job:
         return self._service.submit(
             order.inputs,
             None if order.image is None else memoryview(order.image),

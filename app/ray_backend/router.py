@@ -13,7 +13,7 @@ from ray.serve.request_router import (
     RunningReplica,
 )
 
-from app.ray_backend.messages import Order
+from app.ray_backend.messages import ReplicaOrder
 from app.ray_backend.rows import Place, RowsInFlight
 
 
@@ -56,7 +56,7 @@ class FewestRows(RequestRouter):
         del replica_id
         self._in_flight.drop(internal_request_id)
 
-    def _place(self, request: PendingRequest, order: Order, replica_id: ReplicaID) -> None:
+    def _place(self, request: PendingRequest, order: ReplicaOrder, replica_id: ReplicaID) -> None:
         place = Place(replica_id, order.rows, order.inputs.size)
         self._in_flight.place(request.metadata.internal_request_id, place)
 
@@ -72,6 +72,6 @@ class FewestRows(RequestRouter):
         return forget
 
 
-def _order(request: PendingRequest | None) -> Order | None:
+def _order(request: PendingRequest | None) -> ReplicaOrder | None:
     arguments = request.args if request else ()
-    return next((it for it in arguments if isinstance(it, Order)), None)
+    return next((it for it in arguments if isinstance(it, ReplicaOrder)), None)

@@ -17,6 +17,7 @@ from app.jobs.events import Event, JobEvents
 from app.jobs.queue import JobQueue
 from app.media.data_url import to_data_url
 from app.media.formats import Encoding, ImageFormat
+from app.routes.event_stream import HEADERS
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that nothing on the way hangs up."""
@@ -25,7 +26,6 @@ RECONNECT = 1000
 PREVIEW = Encoding(ImageFormat.JPEG, 70)
 PREVIEW_SIDE = 256
 """Longest side of a preview."""
-_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 def guard(method: str, path: str) -> bool:
@@ -65,7 +65,7 @@ class EventsDoor:
             return Response(status_code=204)
         job = await self._events.find(job_id)
         lines = self._lines(job_id, self._events.follow(job), last_seen)
-        return StreamingResponse(lines, media_type="text/event-stream", headers=_HEADERS)
+        return StreamingResponse(lines, media_type="text/event-stream", headers=HEADERS)
 
     async def cancel(self, job_id: str) -> Response:
         """Cancel a job, asynchronous or synchronous."""

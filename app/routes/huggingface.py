@@ -129,7 +129,7 @@ async def _read(body: bytes, runner: Runner) -> tuple[Params, bytes | None, tupl
             upload = await asyncio.to_thread(decode_base64_image, given.inputs, max_bytes=limit)
         else:
             fields["prompt"] = given.inputs
-    return params_of(pipeline, sized(fields, size, runner.model_size)), upload, size
+    return params_of(pipeline, sized(fields, size, runner.native_size)), upload, size
 
 
 def _parse(body: bytes) -> InferenceRequest:

@@ -15,7 +15,7 @@ from app.engine.runner import Runner
 from app.error_table import Dialect
 from app.errors import Overloaded, RequestTooLarge, RunnerError
 from app.jobs.answers import Document, status_body, workers
-from app.jobs.durable import DurableJob, JobState, Order
+from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.input import read_input
 from app.jobs.outbound import Outbound
 from app.jobs.queue import JobQueue
@@ -157,7 +157,7 @@ class JobsDoor:
             await self._outbound.check_webhook(asked.webhook)
         params, image = await read_input(self._runner.pipeline, asked.input, self._outbound, limit)
         policy = asked.policy or Policy()
-        order = Order(
+        order = JobOrder(
             params,
             image,
             DOOR,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from app.errors import MediaNotFound
+from app.jobs.publishing import PATH
 from app.media.convert import convert_png
 from app.media.formats import ImageFormat
 from app.media.pool import CodecPool
@@ -29,7 +30,7 @@ class MediaDoor:
     def router(self) -> APIRouter:
         """The route, before which no other may claim names with a dot under /stream."""
         routes = APIRouter(tags=["media"])
-        path = "/stream/{media_id}.{extension}"
+        path = PATH + "/{media_id}.{extension}"
         routes.get(
             path,
             summary="A generated image or video",

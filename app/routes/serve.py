@@ -8,6 +8,7 @@ from app.engine.runner import Runner, Served
 from app.media.formats import LOSSLESS, Encoding
 from app.pipelines.base import Params
 from app.routes.disconnect import unless_client_leaves
+from app.schemas import warning_header
 
 
 async def serve(
@@ -49,5 +50,5 @@ def served_headers(served: Served) -> dict[str, str]:
     """How long the parts of the work took, and what the client should know of its outcome."""
     headers = {"Server-Timing": served.server_timing}
     if served.warnings:
-        headers["Warning"] = ", ".join(f'199 - "{warning}"' for warning in served.warnings)
+        headers["Warning"] = warning_header(served.warnings)
     return headers

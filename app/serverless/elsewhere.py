@@ -75,7 +75,12 @@ class JobsElsewhere(ABC):
         """Accept a job; see `Backend.submit`."""
         if self._closed:
             raise errors.ShuttingDown
-        self._refuse_if_full()
+        if not self._has_room():
+            raise errors.Overloaded(
+                f"{self._crowd()} jobs are under way (QUEUE_LIMIT={self._settings.queue_limit}); "
+                "try again in 1 s.",
+                retry_after=1,
+            )
         if job_id is None or job_id in self._tasks:
             job_id = uuid.uuid4().hex
         now = self._clock()
@@ -118,12 +123,12 @@ class JobsElsewhere(ABC):
             RunnerError: why there are no pixels.
         """
 
-    def _refuse_if_full(self) -> None:
-        if len(self._jobs) > self._settings.queue_limit:
-            raise errors.Overloaded(
-                f"{len(self._jobs)} jobs are under way (QUEUE_LIMIT={self._settings.queue_limit}).",
-                retry_after=1,
-            )
+    def _crowd(self) -> int:
+        """Jobs that count against QUEUE_LIMIT: all, where the hosts do not say which still wait."""
+        return len(self._jobs)
+
+    def _has_room(self) -> bool:
+        return self._crowd() <= self._settings.queue_limit
 
     def _end(self, job_id: str, error: errors.RunnerError, state: State = State.FAILED) -> bool:
         job = self._jobs.pop(job_id, None)
@@ -135,14 +140,15 @@ class JobsElsewhere(ABC):
 
     async def _run(self, job: Job) -> None:
         """See a job through, and cancel it at the host if it is given up here."""
+        limit = asyncio.timeout(job.deadline - self._clock())
         try:
-            async with asyncio.timeout(job.deadline - self._clock()):
+            async with limit:
                 pixels = await self._paint(job)
         except errors.RunnerError as error:
             self._fail(job, error)
-        except TimeoutError:
-            self._fail(job, errors.DeadlineExceeded(job.deadline - job.created))
-        except Exception:
+        except Exception:  # one of the host's own, a TimeoutError perhaps
+            if limit.expired():
+                return self._fail(job, errors.DeadlineExceeded(job.deadline - job.created))
             logger.exception("job %s failed at the host", job.id)
             self._fail(job, errors.JobFailed("The job failed at its host; the log says more."))
         else:

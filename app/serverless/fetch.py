@@ -10,7 +10,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from app.diffusion.ensure import ensure_model
-from app.diffusion.hub import FetchFailed, Hub
+from app.diffusion.hub import FetchFailed, ModelHub
 from app.diffusion.store import SAFETY_CHECKER_REPO, safety_checker_path
 from app.errors import ModelNotLoaded
 from app.log import configure_logging
@@ -41,14 +41,13 @@ def fetch(settings: Settings, revision: str = "", endpoint: str | None = None) -
 
 def _fetch_revision(settings: Settings, revision: str, endpoint: str | None) -> None:
     """Put one revision of the model's repository where its main branch is looked for."""
-    token = None if settings.hf_token is None else settings.hf_token.get_secret_value()
     try:
         folder = snapshot_download(
             settings.model_id,
             revision=revision,
             cache_dir=settings.model_dir,
             allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"],
-            token=token,
+            token=settings.hub_token,
             endpoint=endpoint,
         )
     except (HfHubHTTPError, OSError, ValueError) as error:
@@ -61,9 +60,8 @@ def _fetch_revision(settings: Settings, revision: str, endpoint: str | None) -> 
 
 def _fetch_checker(settings: Settings, endpoint: str | None) -> None:
     """The checker is optional: without it images are flagged as unchecked."""
-    token = None if settings.hf_token is None else settings.hf_token.get_secret_value()
     try:
-        Hub(settings.model_dir, token, endpoint).fetch_model(SAFETY_CHECKER_REPO)
+        ModelHub(settings.model_dir, settings.hub_token, endpoint).fetch_model(SAFETY_CHECKER_REPO)
     except FetchFailed as error:
         if settings.safety_checker is SafetyCheckerMode.REQUIRED:
             raise ModelNotLoaded(f"SAFETY_CHECKER=required: {error}.") from error

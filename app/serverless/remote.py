@@ -75,7 +75,14 @@ class RemoteBackend(JobsElsewhere):
 
     def status(self) -> Status:
         """Always able to serve: the host starts a container where none is."""
-        return Status(health=Health.OK, waiting=0, running=len(self._jobs), restarts=0, worker=None)
+        return Status(
+            health=Health.OK,
+            waiting=0,
+            running=len(self._jobs),
+            restarts=0,
+            worker=None,
+            has_room=self._has_room(),
+        )
 
     async def _paint(self, job: Job) -> Pixels:
         image = None if job.image is None else job.image.tobytes()

@@ -21,7 +21,7 @@ class Outbox:
         self._thread.start()
 
     def put(self, errand: Errand) -> None:
-        """Have something done after all that was put before. It must not raise."""
+        """Have something done after all that was put before. What it raises is logged."""
         self._errands.put(errand)
 
     def flush(self, patience: float) -> None:
@@ -34,4 +34,4 @@ class Outbox:
             try:
                 errand()
             except Exception:
-                logger.exception("could not be sent")
+                logger.exception("an errand of the outbox failed")

@@ -12,10 +12,25 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.jobs.durable import DAY, JobOrder
+from app.settings import MEBIBYTE
 from tests.server import FAKE, ServerProcess, wait_until
 
 TINY = {"prompt": "a fox", "width": 16, "height": 16, "num_inference_steps": 2, "seed": 7}
 """An input that the fake worker serves in milliseconds."""
+
+
+def make_order(**values: object) -> JobOrder:
+    """An order for the queue; what is not named is out of the way."""
+    usual: dict[str, object] = {
+        "image": None,
+        "door": "test",
+        "execution_timeout": 600.0,
+        "ttl": DAY,
+        "retention": 1800.0,
+        "result_limit": 10 * MEBIBYTE,
+    }
+    return JobOrder(**{**usual, **values})  # type: ignore[arg-type]
 
 
 class Gate:

@@ -1,4 +1,4 @@
-"""RunPod's own client, and the polling client of the case study, against a real service."""
+"""RunPod's own client, and a client that polls with plain HTTP, against a real service."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from app.engine.runner import Runner
 from app.engine.service import LocalService
 from app.errors import DataFolderUnusable, JobNotFound, ShuttingDown
 from app.jobs import feeder
-from app.jobs.durable import DurableJob, JobState, Order
-from app.jobs.services import JobServices
+from app.jobs.durable import DurableJob, JobOrder, JobState
+from app.jobs.services import JobServices, media_shelf
 from app.jobs.store import JobStore
 from app.media.pool import CodecPool
 from app.pipelines.text_to_image import TextToImageParams
 from app.settings import Settings
 from tests.conftest import MakeSettings
-from tests.jobs.conftest import TINY, Gate, Receiver
+from tests.jobs.conftest import TINY, Gate, Receiver, make_order
 from tests.serve_fake import FAKE_WORKER
 
 LONG = 60.0
@@ -47,7 +47,8 @@ async def running(
     backend = LocalService(settings, worker_command=FAKE_WORKER)
     codecs = CodecPool()
     runner = Runner(settings, backend, codecs)
-    services = JobServices(runner, clock or Clock())
+    clock = clock or Clock()
+    services = JobServices(runner, media_shelf(settings, clock), clock)
     await backend.start(on_failure=lambda: None)
     await services.start()
     try:
@@ -57,10 +58,10 @@ async def running(
         codecs.close()
 
 
-def order(**values: object) -> Order:
+def order(**values: object) -> JobOrder:
     given = {key: values.pop(key) for key in list(values) if key in TextToImageParams.model_fields}
     params = TextToImageParams.model_validate(TINY | given)
-    return Order(params, None, "test", **values)  # type: ignore[arg-type]
+    return make_order(params=params, **values)
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:

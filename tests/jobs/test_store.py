@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.engine.runner import File
-from app.jobs.durable import JobState, Order
+from app.jobs.durable import JobOrder, JobState
 from app.jobs.store import JobStore
 from app.pipelines.text_to_image import TextToImageParams
+from tests.jobs.conftest import make_order
 
 PIPELINE = "text-to-image"
 PNG = File(b"png", "image/png", 2**63 + 4, True)
@@ -22,9 +23,8 @@ def store(tmp_path: Path) -> JobStore:
     return JobStore(connection, most_bytes=100)
 
 
-def order(**values: object) -> Order:
-    defaults = {"params": TextToImageParams(prompt="a fox"), "image": None, "door": "test"}
-    return Order(**{**defaults, **values})  # type: ignore[arg-type]
+def order(**values: object) -> JobOrder:
+    return make_order(**{"params": TextToImageParams(prompt="a fox"), **values})
 
 
 def add(store: JobStore, *ids: str, now: float = 0.0, **values: object) -> None:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from app.engine.messages import Inputs, Ready
 from app.pipelines.text_to_image import TextToImageParams
 from app.ray_backend.backend import ReplicaLost
-from app.ray_backend.messages import FromReplica, Order
+from app.ray_backend.messages import FromReplica, ReplicaOrder
 from app.ray_backend.painter import Painter
 
 
@@ -23,13 +23,13 @@ class PaintersHere:
     def __init__(self, *painters: Painter) -> None:
         self.painters = painters
         self._losses = 0
-        self.orders: list[Order] = []
+        self.orders: list[ReplicaOrder] = []
 
     def lose_next(self, times: int) -> None:
         """Lose the painter of the next orders, at their first message."""
         self._losses = times
 
-    async def paint(self, order: Order) -> AsyncGenerator[FromReplica]:
+    async def paint(self, order: ReplicaOrder) -> AsyncGenerator[FromReplica]:
         painter = self.painters[len(self.orders) % len(self.painters)]
         self.orders.append(order)
         async with aclosing(painter.paint(order)) as messages:

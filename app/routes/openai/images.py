@@ -98,7 +98,7 @@ async def _serve(
         upload,
         door=DoorName.OPENAI,
         job_id=request.state.request_id,
-        preview_every=preview_interval(params, options.partial_images),
+        preview_every=preview_interval(runner.expected_steps(params), options.partial_images),
         size=size,
     )
     request.state.request_id = job.id

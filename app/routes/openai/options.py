@@ -81,7 +81,7 @@ class Options(BaseModel):
         if self.model not in ("", loaded):
             raise ModelNotFound(loaded, self.model)
         given = self.model_dump(exclude_unset=True) | self._renamed()
-        return sized(given, self.dimensions, runner.model_size)
+        return sized(given, self.dimensions, runner.native_size)
 
     def _renamed(self) -> dict[str, object]:
         """Fields that the pipelines know under another name."""

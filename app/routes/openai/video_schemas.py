@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from app.pipelines.base import MAX_PROMPT_CHARACTERS
 from app.routes.openai.options import Options
 
 
@@ -14,9 +15,10 @@ class VideoOptions(Options):
     """Options of videos."""
 
     prompt: str = Field(
-        "", max_length=10_000, description="Kept with the video; a pipeline without a prompt "
-        "does not follow it."
-    )  # fmt: skip
+        "",
+        max_length=MAX_PROMPT_CHARACTERS,
+        description="Kept with the video; a pipeline without a prompt does not follow it.",
+    )
     seconds: str = Field(
         "", max_length=10, description="Ignored: the model decides how many frames it makes, and "
         "`fps` how fast they are shown."

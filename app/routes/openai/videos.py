@@ -13,7 +13,7 @@ from pydantic import Field, create_model
 
 from app.engine.runner import Runner
 from app.errors import BadRequest, FieldInvalid
-from app.jobs.durable import DAY, DurableJob, JobState, Order
+from app.jobs.durable import DAY, DurableJob, JobOrder, JobState
 from app.jobs.input import read_image
 from app.jobs.services import JobServices
 from app.media.formats import Encoding, ImageFormat
@@ -82,7 +82,7 @@ class VideoApi:
         """Queue a video; it is kept for MEDIA_RETENTION hours."""
         runner, services = _parts(request)
         retention = HOUR * runner.settings.media_retention
-        order = Order(
+        order = JobOrder(
             validated(self._request, form.fields(runner)),  # keeps the prompt with the job
             await self._reference(form, services, runner.settings.max_upload_bytes),
             DoorName.OPENAI,
