@@ -209,7 +209,10 @@ class Settings(BaseSettings):
         1024.0, ge=0, description="MiB of media kept on disk; the oldest make room."
     )
     results_limit_mb: float = Field(
-        1024.0, gt=0, description="MiB of asynchronous jobs' results kept; the oldest make room."
+        1024.0,
+        gt=0,
+        description="MiB of asynchronous jobs' results kept; the oldest make room. Input images "
+        "may take as much.",
     )
     embed_metadata: bool = Field(
         False, description="Write prompt, seed, steps and model into PNG files."

@@ -18,6 +18,8 @@ import threading
 from typing import Self
 
 _HEADER = struct.Struct("!Q")
+_PATIENCE = struct.pack("@ll", 5, 0)
+"""Seconds and microseconds (a `timeval`) that this process waits for the other one to read."""
 
 
 class Channel:
@@ -31,6 +33,7 @@ class Channel:
     def pair(cls) -> tuple[Self, socket.socket]:
         """This process's end, and the socket to pass to the other process."""
         ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
         return cls(ours), theirs
 
     def send(self, message: object, pixels: memoryview | None = None) -> None:
@@ -38,20 +41,21 @@ class Channel:
 
         Raises:
             ConnectionError: the other end is gone.
+            TimeoutError: it has not read for some seconds, and this end is of no more use.
             OSError: there is no memory or no descriptor for the pixels.
         """
         body = pickle.dumps(message)
         header = _HEADER.pack(len(body))
         with self._sending:
-            if pixels is None:
-                self._socket.sendall(header + body)
-                return
-            descriptor = _shared_copy(pixels)
+            descriptors = [] if pixels is None else [_shared_copy(pixels)]
             try:
-                socket.send_fds(self._socket, [header], [descriptor])
+                sent = socket.send_fds(self._socket, [header], descriptors)
+                self._socket.sendall(header[sent:] + body)
+            except BlockingIOError as error:
+                raise TimeoutError from error
             finally:
-                os.close(descriptor)
-            self._socket.sendall(body)
+                for descriptor in descriptors:
+                    os.close(descriptor)
 
     def receive(self) -> tuple[object, memoryview | None]:
         """Wait for one message and map the pixels attached to it (read-only).

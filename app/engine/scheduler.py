@@ -36,13 +36,16 @@ class Scheduler:
         """Return jobs to the front, keeping their order."""
         self._waiting = {job.id: job for job in jobs} | self._waiting
 
-    def next(self, now: float, free_slots: int) -> Job | None:
-        """Take the first job that is still in time, if the worker has a place for it."""
+    def next(self, now: float, free_slots: int, *, is_idle: bool) -> Job | None:
+        """Take the first job that is still in time, if the worker has a place for it.
+
+        A job that is suspected of having ended a worker gets its place when the worker `is_idle`.
+        """
         if free_slots < 1:
             return None
         for job in self._waiting.values():
             if job.deadline > now:
-                return self._waiting.pop(job.id)
+                return self._waiting.pop(job.id) if is_idle or not job.is_suspect else None
         return None
 
     def remove(self, job_id: str) -> Job | None:

@@ -174,7 +174,10 @@ class LocalService:
             self._follow(job, message, pixels)
 
     def on_death(self, reason: str) -> None:
-        """Try the interrupted jobs once more, or fail them."""
+        """Try the interrupted jobs once more, or fail them.
+
+        Of several, each is tried alone: else the one that ended the worker would end all others.
+        """
         interrupted, self._running = list(self._running.values()), {}
         retried = []
         for job in interrupted:
@@ -183,6 +186,7 @@ class LocalService:
             if self._draining:
                 job.fail(errors.ShuttingDown(), self._clock())
             elif job.attempts < MAX_ATTEMPTS:
+                job.is_suspect = job.is_suspect or len(interrupted) > 1
                 job.update(Progress(State.QUEUED))
                 retried.append(job)
             else:
@@ -221,12 +225,14 @@ class LocalService:
         worker = self._supervisor.ready
         if worker is None or self._supervisor.state is not WorkerState.READY:
             return 0
+        if any(job.is_suspect for job in self._running.values()):
+            return 0
         return worker.concurrency - len(self._running)
 
     def _dispatch(self) -> None:
         """Give the worker as many jobs as it takes."""
         now = self._clock()
-        while job := self._queue.next(now, self._free_slots()):
+        while job := self._queue.next(now, self._free_slots(), is_idle=not self._running):
             job.attempts += 1
             job.started = now if job.started is None else job.started
             if not self._running:  # else the worker's silence began before this job

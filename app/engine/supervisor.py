@@ -26,6 +26,8 @@ FIRST_BACKOFF = 0.2
 LONGEST_BACKOFF = 30.0
 LOAD_ATTEMPTS = 3
 """Deaths in a row while loading after which the model counts as impossible to load."""
+START_ATTEMPTS = 10
+"""Failures in a row to start a process, some two minutes of them."""
 
 
 class WorkerState(StrEnum):
@@ -70,6 +72,7 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._load_deaths = 0
+        self._failed_starts = 0
         self._kill_reason = ""
         self.state = WorkerState.LOADING
         self.restarts = 0
@@ -95,8 +98,12 @@ class Supervisor:
         """
         if self._channel is None:
             return
-        with contextlib.suppress(ConnectionError):  # its death is reported by `on_death`
+        try:
             self._channel.send(message, pixels)
+        except ConnectionError:
+            pass  # its death is reported by `on_death`
+        except TimeoutError:
+            self.replace("it reads no messages")
 
     def replace(self, reason: str) -> None:
         """Kill a worker that does not answer; `on_death` follows with this reason."""
@@ -105,27 +112,24 @@ class Supervisor:
             self._process.kill()
 
     async def _supervise(self) -> None:
-        while True:
+        while self.state is not WorkerState.FAILED:
+            died = asyncio.Event()
             try:
-                reason = await self._see_through()
-            except OSError as error:  # no such command, or no memory for a process
-                reason = f"it could not be started: {error}"
-            if self.state is WorkerState.FAILED:
-                return
+                process, channel = self._spawn(died)
+            except (OSError, RuntimeError) as error:  # no memory, process or thread is to be had
+                await self._recover_start(error)
+                continue
+            self._failed_starts = 0
+            try:
+                await died.wait()
+            finally:
+                reason = await self._reap(process, channel)
             await self._recover(reason)
-
-    async def _see_through(self) -> str:
-        """Start a worker and wait for its end; how it ended."""
-        died = asyncio.Event()
-        process, channel = self._spawn(died)
-        try:
-            await died.wait()
-        finally:
-            reason = await self._reap(process, channel)
-        return reason
 
     async def _recover(self, reason: str) -> None:
         """Report a death and wait out the back-off before the next start."""
+        if self.state is WorkerState.FAILED:
+            return
         was_ready = self.state is WorkerState.READY
         self._load_deaths = 0 if was_ready else self._load_deaths + 1
         logger.error("worker ended: %s", reason)
@@ -138,25 +142,37 @@ class Supervisor:
         self.state = WorkerState.RESTARTING if self.ready else WorkerState.LOADING
         self.restarts += 1
         self._listener.on_death(reason)
-        await asyncio.sleep(min(FIRST_BACKOFF * 2**self._load_deaths, LONGEST_BACKOFF))
+        await _back_off(self._load_deaths)
+
+    async def _recover_start(self, error: Exception) -> None:
+        """Wait before another try to start a process; the machine may have room for it soon."""
+        self._failed_starts += 1
+        logger.error("the worker could not be started: %s", error)
+        if self._failed_starts >= START_ATTEMPTS:
+            self._fail(
+                f"the worker could not be started {START_ATTEMPTS} times ({error}). Look for what "
+                "takes this machine's memory or processes."
+            )
+            return
+        await _back_off(self._failed_starts)
 
     def _spawn(self, died: asyncio.Event) -> tuple[subprocess.Popen[bytes], Channel]:
-        channel, theirs = Channel.pair()
-        try:
+        with contextlib.ExitStack() as undo:
+            channel, theirs = Channel.pair()
+            undo.callback(channel.close)
             with theirs:
                 process = _start_process(self._command, theirs, self._settings.worker_environment())
-        except OSError:
-            channel.close()
-            raise
-        with contextlib.suppress(ConnectionError):  # a worker that ended at once is heard of below
-            channel.send(Configure(self._settings))
+            undo.callback(process.wait)
+            undo.callback(process.kill)
+            threading.Thread(
+                target=_listen,
+                args=(asyncio.get_running_loop(), channel, self._hear, died.set),
+                name="worker-listener",
+                daemon=True,
+            ).start()
+            undo.pop_all()
         self._process, self._channel, self._kill_reason = process, channel, ""
-        threading.Thread(
-            target=_listen,
-            args=(asyncio.get_running_loop(), channel, self._hear, died.set),
-            name="worker-listener",
-            daemon=True,
-        ).start()
+        self.send(Configure(self._settings))
         return process, channel
 
     def _hear(self, message: FromWorker, pixels: memoryview | None) -> None:
@@ -185,6 +201,10 @@ class Supervisor:
             process.kill()
         code = await asyncio.to_thread(_wait_or_kill, process)
         return self._kill_reason or _describe_exit(code)
+
+
+async def _back_off(failures: int) -> None:
+    await asyncio.sleep(min(FIRST_BACKOFF * 2**failures, LONGEST_BACKOFF))
 
 
 def _start_process(

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 from app.engine.backend import Backend
 from app.engine.job import Job, Progress, State
-from app.errors import JobNotFound, RunnerError
+from app.errors import DataFolderUnusable, JobNotFound, RunnerError
 from app.jobs.bell import heard_within
 from app.jobs.durable import DurableJob, JobState
 from app.jobs.queue import JobQueue
+from app.jobs.silence import with_silences
 
 APPEARS = 5.0
 """Seconds to wait for a synchronous job whose client listens before it asks."""
 LOOK = 0.05
 """Seconds between looks for it."""
 POSITION = 1.0
-"""Seconds between looks at a job's place in the queue on disk."""
+"""Seconds between looks at a job's place in its queue."""
 
 _STATES = {
     JobState.IN_QUEUE: State.QUEUED,
@@ -63,7 +64,7 @@ class JobEvents:
         Raises:
             JobNotFound: there is none of this id.
         """
-        durable = await self._queue.find(job_id)
+        durable = await self.durable(job_id)
         if durable is not None:
             return durable
         end = asyncio.get_running_loop().time() + APPEARS
@@ -72,6 +73,13 @@ class JobEvents:
                 return job
             await asyncio.sleep(LOOK)
         raise JobNotFound(job_id)
+
+    async def durable(self, job_id: str) -> DurableJob | None:
+        """An asynchronous job; None if there is none of this id, or none can be read."""
+        try:
+            return await self._queue.find(job_id)
+        except DataFolderUnusable:  # synchronous jobs are served all the same
+            return None
 
     def follow(self, job: DurableJob | Job) -> AsyncIterator[Event]:
         """Each change of a job, its present state first; ends after the last one.
@@ -83,7 +91,11 @@ class JobEvents:
         return self._follow_durable(job.id)
 
     async def _follow_engine(self, job: Job) -> AsyncIterator[Event]:
-        async for progress in job.watch():
+        async for progress in with_silences(job.watch(), POSITION):
+            if progress is None:
+                if job.state is State.QUEUED:
+                    yield Event(job.progress, self._backend.position(job.id))
+                continue
             error = await _error(job) if progress.state.is_final else ""
             yield Event(progress, self._backend.position(job.id), error)
 

@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec
 
 from app import errors
 from app.engine.job import Job, Progress, State
@@ -21,9 +22,11 @@ from app.jobs.store_thread import StoreThread
 logger = logging.getLogger(__name__)
 
 RETRY_WRITE = 1.0
-"""Seconds between attempts to write a job's end to a disk that is full."""
+"""Seconds between attempts to write to a disk that is full."""
 TIMED_OUT = "execution timeout"
 UNEXPECTED = "Internal server error."
+
+P = ParamSpec("P")
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +68,7 @@ class Follower:
         self._runner = runner
         self._backend = runner.backend
         self._most_attempts = runner.settings.job_attempts
+        self._results_limit = runner.settings.results_limit_bytes
         self._store = store
         self._publisher = publisher
         self._bell = bell
@@ -82,15 +86,31 @@ class Follower:
                 run.timer.cancel()
 
     async def end(self, job_id: str, state: JobState, error: str) -> None:
-        """Write a job's end down, however long the disk takes to have room for it."""
+        """Write down that a job ended without a result."""
+        await self._write(JobStore.end, job_id, state, error, self._clock())
+        self._bell.ring(job_id)
+
+    async def _write(
+        self,
+        method: Callable[Concatenate[JobStore, str, P], object],
+        job_id: str,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Change a job on disk, however long the disk takes to have room for it.
+
+        Few jobs can wait here at a time: the feeder stops when results pile up.
+
+        Raises:
+            sqlite3.Error: it is not for want of room.
+        """
         while True:
             try:
-                await self._store.call(JobStore.end, job_id, state, error, self._clock())
-            except sqlite3.Error as failure:
-                logger.error("job %s: its end cannot be written: %s", job_id, failure)
+                await self._store.call(method, job_id, *args, **kwargs)
+            except sqlite3.OperationalError as failure:
+                logger.error("job %s: cannot be written, tried again: %s", job_id, failure)
                 await asyncio.sleep(RETRY_WRITE)
             else:
-                self._bell.ring(job_id)
                 return
 
     async def _follow(self, run: QueuedRun) -> None:
@@ -99,10 +119,10 @@ class Follower:
             served = await self._attend(run)
         except (errors.ShuttingDown, errors.ModelNotLoaded):
             # Not the job's fault: it waits on disk for the next process.
-            await self._store.call(JobStore.requeue, job_id, run.starts)
+            await self._write(JobStore.requeue, job_id, run.starts)
         except errors.WorkerDied as error:
             if run.attempts < self._most_attempts:
-                await self._store.call(JobStore.requeue, job_id)
+                await self._write(JobStore.requeue, job_id)
             else:
                 await self.end(job_id, JobState.FAILED, error.message)
         except errors.JobCancelled:
@@ -152,16 +172,17 @@ class Follower:
 
     async def _complete(self, run: QueuedRun, served: Served) -> None:
         durable, files = run.durable, served.output.images
-        if durable.urls or result_size(files) > durable.result_limit:
+        limit = min(durable.result_limit, self._results_limit)
+        if durable.urls or result_size(files) > limit:
             files = await self._publisher.publish_all(files, durable.base_url)
-        if (size := result_size(files)) > durable.result_limit:
-            await self.end(durable.id, JobState.FAILED, _too_large(size, durable.result_limit))
+        if (size := result_size(files)) > limit:
+            await self.end(durable.id, JobState.FAILED, _too_large(size, limit))
             return
         warnings = json.dumps(served.warnings)
         try:
-            await self._store.call(JobStore.complete, durable.id, files, warnings, self._clock())
+            await self._write(JobStore.complete, durable.id, files, warnings, self._clock())
         except sqlite3.Error as error:
-            logger.error("job %s: its result cannot be written: %s", durable.id, error)
+            logger.exception("job %s", durable.id)
             reason = f"The result could not be written to DATA_DIR: {error}."
             await self.end(durable.id, JobState.FAILED, reason)
 

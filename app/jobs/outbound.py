@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 
@@ -21,6 +24,7 @@ IMAGE_SECONDS = 8.0
 WEBHOOK_SECONDS = 10.0
 LOOKUP_SECONDS = 2.0
 """For the first look at a webhook's name."""
+LOOKUPS_AT_ONCE = 16
 MAX_REDIRECTS = 3
 LAST_PORT = 65_535
 IMAGE_SCHEMES = ("https",)
@@ -30,11 +34,17 @@ NO_URL = (httpx.InvalidURL, UnicodeError)
 USER_AGENT = "diffusion-runner"
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """The system's own resolver."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(info[4][0]) for info in found]
+class SystemResolver:
+    """The system's own resolver, in threads of its own: names that hang hold up nothing else."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, "names")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """See `Resolve`."""
+        loop = asyncio.get_running_loop()
+        lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        return [str(info[4][0]) for info in await loop.run_in_executor(self._threads, lookup)]
 
 
 class PublicTransport(httpx.AsyncBaseTransport):
@@ -45,12 +55,12 @@ class PublicTransport(httpx.AsyncBaseTransport):
     come through here again. Certificates are checked against the name.
     """
 
-    def __init__(self, allow_private: bool, resolve: Resolve = resolve) -> None:
+    def __init__(self, allow_private: bool, resolve: Resolve, tls: ssl.SSLContext) -> None:
         self._allow_private = allow_private
         self._resolve = resolve
         # No connection is kept: it belongs to an address, and the next name may differ.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._inner = httpx.AsyncHTTPTransport(trust_env=False, limits=limits)
+        self._inner = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to the first address of its host that answers."""
@@ -98,9 +108,10 @@ async def checked_addresses(url: httpx.URL, resolve: Resolve, allow_private: boo
 class Outbound:
     """Fetches images and calls webhooks."""
 
-    def __init__(self, *, allow_private: bool = False, resolve: Resolve = resolve) -> None:
+    def __init__(self, *, allow_private: bool = False, resolve: Resolve | None = None) -> None:
         self._allow_private = allow_private
-        self._resolve = resolve
+        self._resolve = resolve or SystemResolver()
+        self._tls: ssl.SSLContext | None = None
 
     def check_url(self, url: str, *, schemes: Sequence[str]) -> None:
         """Refuse a URL that is none, or of another scheme.
@@ -143,7 +154,7 @@ class Outbound:
         try:
             async with (
                 asyncio.timeout(IMAGE_SECONDS),
-                self._client(IMAGE_SCHEMES, MAX_REDIRECTS) as client,
+                await self._client(IMAGE_SCHEMES, MAX_REDIRECTS) as client,
             ):
                 return await self._download(client, url, max_bytes)
         except TimeoutError as error:
@@ -162,7 +173,10 @@ class Outbound:
         """
         headers = {"Content-Type": "application/json"}
         try:
-            async with asyncio.timeout(WEBHOOK_SECONDS), self._client(WEBHOOK_SCHEMES) as client:
+            async with (
+                asyncio.timeout(WEBHOOK_SECONDS),
+                await self._client(WEBHOOK_SCHEMES) as client,
+            ):
                 request = client.stream("POST", url, content=body, headers=headers)
                 async with request as response:
                     return response.status_code
@@ -180,12 +194,15 @@ class Outbound:
                     raise ImageInvalid(f"The image is larger than {max_bytes} bytes.")
         return bytes(data)
 
-    def _client(self, schemes: Sequence[str], redirects: int = 0) -> httpx.AsyncClient:
+    async def _client(self, schemes: Sequence[str], redirects: int = 0) -> httpx.AsyncClient:
+        if self._tls is None:  # reading all the certificates takes a tenth of a second
+            self._tls = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
+
         async def check(request: httpx.Request) -> None:
             self.check_url(str(request.url), schemes=schemes)
 
         return httpx.AsyncClient(
-            transport=PublicTransport(self._allow_private, self._resolve),
+            transport=PublicTransport(self._allow_private, self._resolve, self._tls),
             follow_redirects=redirects > 0,
             max_redirects=redirects,
             timeout=WEBHOOK_SECONDS,  # of each part; the whole call has a limit of its own

@@ -23,6 +23,7 @@ from app.jobs.publishing import Publisher
 from app.jobs.store import JobStore
 from app.jobs.store_thread import StoreThread
 from app.jobs.webhooks import WebhookSender
+from app.settings import MEBIBYTE
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ SWEEP = 1.0
 """Seconds between looks for expired jobs."""
 SETTLE = 5.0
 """Seconds that results get to be encoded and written when the service ends."""
+PATIENCE = 2.0
+"""Seconds that a service which is just ending gets to leave DATA_DIR."""
 NO_ROOM_RETRY = 60
 """Seconds after which a client may try again when the queue or the disk is full."""
 
@@ -88,7 +91,7 @@ class JobQueue:
     async def start(self) -> None:
         """Take up the jobs that an earlier process left, if there are any."""
         try:
-            await self._store.open()
+            await self._store.open(PATIENCE)
         except errors.DataFolderUnusable as error:
             # The synchronous doors need no disk; those of jobs say what is wrong.
             logger.error("%s", error)
@@ -132,6 +135,7 @@ class JobQueue:
             raise errors.Overloaded(
                 f"{self._limit} asynchronous jobs are waiting (JOB_LIMIT).", NO_ROOM_RETRY
             )
+        await self._refuse_if_images_are_too_many(order.image)
         try:
             await self._store.call(JobStore.add, job_id, self._runner.pipeline.name, order, now)
         except sqlite3.Error as error:
@@ -263,6 +267,15 @@ class JobQueue:
         status = self._runner.backend.status()
         if status.health is Health.ERROR:
             raise errors.ModelNotLoaded(status.error)
+
+    async def _refuse_if_images_are_too_many(self, image: bytes | None) -> None:
+        limit = self._runner.settings.results_limit_bytes
+        if image is None or await self._store.call(JobStore.image_bytes) + len(image) <= limit:
+            return
+        raise errors.Overloaded(
+            f"The input images of jobs take {limit / MEBIBYTE:g} MiB (RESULTS_LIMIT_MB).",
+            NO_ROOM_RETRY,
+        )
 
     def _drop(self, job_id: str) -> None:
         self._feeder.cancel(job_id)

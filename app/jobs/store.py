@@ -18,7 +18,11 @@ from app.jobs.schema import prepare
 
 _PAGES_FREED = 5000
 """Most pages of 4 KiB given back at a time, so that nobody waits for it."""
+_WEBHOOK_GRACE = 3600.0
+"""Seconds that an expired job is kept for its webhook, where the receivers are slow."""
 _COLUMNS = ", ".join(field.name for field in fields(DurableJob))
+_KEPT_SHARE = 0.9
+"""Part of the room for results that stays in use when old ones have to go."""
 _ALIVE = "state IN ('IN_QUEUE', 'IN_PROGRESS')"
 _ENDED = """finished = :now, expires = min(created + ttl, :now + retention),
     webhook_tries = 0, webhook_due = iif(webhook = '', NULL, :now)"""
@@ -35,6 +39,7 @@ class JobStore:
         """
         self._connection = connection
         self._most_bytes = most_bytes
+        self._at_most: int | None = None
         connection.row_factory = sqlite3.Row
         prepare(connection)
 
@@ -70,6 +75,10 @@ class JobStore:
             )
             if order.image is not None:
                 self._connection.execute("INSERT INTO images VALUES (?, ?)", (job_id, order.image))
+
+    def image_bytes(self) -> int:
+        """Size of all input images that are kept."""
+        return self._number("SELECT ifnull(sum(length(data)), 0) FROM images")
 
     def retry(self, job_id: str) -> bool:
         """Queue a job that failed or timed out again, behind all others."""
@@ -229,43 +238,72 @@ class JobStore:
         return self._changed("DELETE FROM jobs WHERE id = :id", id=job_id)
 
     def remove_expired(self, now: float) -> list[str]:
-        """Remove the jobs whose time is over, and give their room on the disk back; their ids."""
+        """Remove the jobs whose time is over, and give their room on the disk back; their ids.
+
+        Those of which a webhook is still to hear stay a while longer; no client finds them.
+        """
         rows = self._connection.execute(
-            "DELETE FROM jobs WHERE expires <= ? RETURNING id", (now,)
+            """DELETE FROM jobs WHERE expires <= :now
+                AND (webhook_due IS NULL OR expires <= :now - :grace) RETURNING id""",
+            {"now": now, "grace": _WEBHOOK_GRACE},
         ).fetchall()
         self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_FREED})").fetchall()
         return [row[0] for row in rows]
 
     def _make_room(self, size: int) -> None:
-        """Remove the oldest completed jobs until the results take `size` bytes less than allowed.
+        """Remove old results where `size` bytes more would be too many.
+
+        All are looked at only then: what is known of their size is an upper bound, as jobs may
+        have been removed since.
+        """
+        if self._at_most is None or self._at_most + size > self._most_bytes:
+            self._at_most = self._evict(size)
+        self._at_most += size
+
+    def _evict(self, size: int) -> int:
+        """Remove the oldest completed jobs, some more than `size` needs; what the others take.
 
         Those of which a webhook is still to hear go last.
         """
         rows = self._connection.execute(
-            """SELECT job_id, sum(length(data)) FROM files JOIN jobs ON jobs.id = job_id
-                GROUP BY job_id ORDER BY webhook_due IS NOT NULL, finished"""
+            """SELECT job_id, sum(length(data)) AS taken FROM files JOIN jobs ON jobs.id = job_id
+                GROUP BY job_id HAVING taken > 0 ORDER BY webhook_due IS NOT NULL, finished"""
         ).fetchall()
-        excess = sum(row[1] for row in rows) + size - self._most_bytes
-        for job_id, taken in rows:
-            if excess <= 0:
-                return
-            self.remove(job_id)
-            excess -= taken
+        total: int = sum(row["taken"] for row in rows)
+        if total + size <= self._most_bytes:
+            return total
+        for row in rows:
+            self.remove(row["job_id"])
+            total -= row["taken"]
+            if total + size <= _KEPT_SHARE * self._most_bytes:
+                break
+        return total
 
     # Webhooks ---------------------------------------------------------------------------
 
-    def due_webhooks(self, now: float, most: int) -> list[DurableJob]:
-        """The ended jobs of which a webhook is to hear now, those that wait longest first."""
-        condition = "WHERE webhook_due <= :now ORDER BY webhook_due LIMIT :most"
-        return self._all(condition, now=now, most=most)
+    def due_webhooks(
+        self, now: float, most: int, without: Collection[str] = ()
+    ) -> list[DurableJob]:
+        """The ended jobs of which a webhook is to hear now, those that wait longest first.
 
-    def plan_webhook(self, job_id: str, due: float | None) -> None:
-        """Note that a webhook was called, and when it is to be called again, if at all."""
+        `without` are beginnings of URLs that are not to be called now.
+        """
+        others = "AND instr(webhook, ?) != 1 " * len(without)
+        condition = f"WHERE webhook_due <= ? {others}ORDER BY webhook_due LIMIT ?"
+        return self._all(condition, now, *without, most)
+
+    def plan_webhook(self, job: DurableJob, due: float | None) -> None:
+        """Note that a webhook was called, and when it is to be called again, if at all.
+
+        Nothing is changed where the job has been run again in the meantime: its new end is due.
+        """
         self._changed(
             """UPDATE jobs SET webhook_tries = webhook_tries + 1, webhook_due = :due
-                WHERE id = :id AND webhook_due IS NOT NULL""",
-            id=job_id,
+                WHERE id = :id AND webhook_due = :seen AND retries = :retries""",
+            id=job.id,
             due=due,
+            seen=job.webhook_due,
+            retries=job.retries,
         )
 
     # Inside -----------------------------------------------------------------------------

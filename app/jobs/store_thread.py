@@ -19,9 +19,6 @@ from app.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 2.0
-"""Seconds to wait for another service that is just ending."""
-
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
@@ -60,21 +57,28 @@ class StoreThread:
     @property
     def exists(self) -> bool:
         """Whether there may be jobs: the store is open, or was made by an earlier process."""
-        return self.is_open or self._path.exists()
+        try:
+            return self.is_open or self._path.exists()
+        except OSError:  # the folder may not be looked into: opening the store says so
+            return True
 
     @property
     def is_open(self) -> bool:
         """Whether the store was used."""
         return self._store is not None
 
-    async def open(self) -> None:
+    async def open(self, patience: float = 0.0) -> None:
         """Open the store, if it exists.
+
+        Args:
+            patience: seconds to wait for another service that is just ending.
 
         Raises:
             DataFolderUnusable: another service uses it, or it cannot be read.
         """
         if self.exists:
-            await self.call(JobStore.waiting)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._opened, patience)
 
     async def call(
         self,
@@ -102,17 +106,18 @@ class StoreThread:
     def _path(self) -> Path:
         return self._folder / "jobs.sqlite3"
 
-    def _opened(self) -> JobStore:
+    def _opened(self, patience: float = 0.0) -> JobStore:
         if self._store is None:
-            self._store = self._open()
+            self._store = self._open(patience)
         return self._store
 
-    def _open(self) -> JobStore:
+    def _open(self, patience: float) -> JobStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._acquire_lock()
+            self._acquire_lock(patience)
             store = JobStore(self._connect(), self._most_bytes)
             again, failed = store.recover(self._most_attempts, self._clock())
+            waiting = store.waiting()
         except (OSError, sqlite3.Error) as error:
             raise DataFolderUnusable(
                 f"DATA_DIR={self._folder} cannot hold asynchronous jobs: {error}. Let the service "
@@ -120,7 +125,7 @@ class StoreThread:
             ) from error
         logger.info(
             "jobs in %s: %d wait, %d of them were interrupted; %d failed",
-            self._path, store.waiting(), again, failed,
+            self._path, waiting, again, failed,
         )  # fmt: skip
         return store
 
@@ -134,10 +139,10 @@ class StoreThread:
             )
         return connection
 
-    def _acquire_lock(self) -> None:
+    def _acquire_lock(self, patience: float) -> None:
         if self._lock is None:
             self._lock = (self._folder / "jobs.lock").open("w")
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from app.errors import UrlRefused
 from app.jobs.answers import status_body
@@ -23,8 +25,12 @@ logger = logging.getLogger(__name__)
 TRIES = 3
 PAUSE = 10.0
 """Seconds between two tries."""
-AT_ONCE = 8
+AT_ONCE = 16
 """Calls under way at a time."""
+PER_HOST = 2
+"""Calls under way to one host: a silent one does not keep the others from hearing."""
+RETRY_WRITE = 1.0
+"""Seconds between attempts to write down that a call was made, to a disk that is full."""
 TICK = 0.2
 """Seconds between looks for what is due."""
 
@@ -38,6 +44,7 @@ class WebhookSender:
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._calls: dict[str, asyncio.Task[None]] = {}
+        self._hosts: Counter[str] = Counter()
 
     def start(self) -> None:
         """Begin."""
@@ -56,26 +63,47 @@ class WebhookSender:
             if not self._store.is_open or len(self._calls) >= AT_ONCE:
                 continue
             try:
-                # Those under way are due as well, and must not hide the others.
-                most = AT_ONCE + len(self._calls)
-                due = await self._store.call(JobStore.due_webhooks, self._clock(), most)
+                due = await self._due()
             except sqlite3.Error:
                 logger.exception("the webhooks that are due cannot be read")
                 continue
             for job in due:
-                if job.id not in self._calls and len(self._calls) < AT_ONCE:
-                    self._calls[job.id] = asyncio.create_task(self._report(job))
+                self._begin(job)
 
-    async def _report(self, job: DurableJob) -> None:
+    async def _due(self) -> list[DurableJob]:
+        """Those to call next; those under way are due as well, and must not hide the others."""
+        busy = tuple(host for host, calls in self._hosts.items() if calls >= PER_HOST)
+        most = AT_ONCE + len(self._calls)
+        return await self._store.call(JobStore.due_webhooks, self._clock(), most, busy)
+
+    def _begin(self, job: DurableJob) -> None:
+        host = _host(job.webhook)
+        is_free = len(self._calls) < AT_ONCE and self._hosts[host] < PER_HOST
+        if job.id not in self._calls and is_free:
+            self._hosts[host] += 1
+            self._calls[job.id] = asyncio.create_task(self._report(job, host))
+
+    async def _report(self, job: DurableJob, host: str) -> None:
         try:
             done = await self._call(job)
+        except Exception:  # the edge of the task: it counts as a try
+            logger.exception("job %s: webhook", job.id)
+            done = False
+        try:
             is_over = done or job.webhook_tries + 1 >= TRIES
-            due = None if is_over else self._clock() + PAUSE
-            await self._store.call(JobStore.plan_webhook, job.id, due)
-        except sqlite3.Error:
-            logger.exception("job %s: its webhook is called again", job.id)
+            await self._note(job, None if is_over else self._clock() + PAUSE)
         finally:
             del self._calls[job.id]
+            self._hosts -= Counter([host])
+
+    async def _note(self, job: DurableJob, due: float | None) -> None:
+        """Write down that a call was made; until that is done it is not made again."""
+        while True:
+            try:
+                return await self._store.call(JobStore.plan_webhook, job, due)
+            except sqlite3.Error as error:
+                logger.error("job %s: the webhook's call cannot be written: %s", job.id, error)
+                await asyncio.sleep(RETRY_WRITE)
 
     async def _call(self, job: DurableJob) -> bool:
         """Whether there is nothing more to do."""
@@ -92,3 +120,9 @@ class WebhookSender:
         if status != 200:
             logger.warning("job %s: webhook: answered %d", job.id, status)
         return status == 200
+
+
+def _host(url: str) -> str:
+    """The beginning of a URL up to its path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 
@@ -15,6 +13,7 @@ from app.engine.runner import Runner
 from app.errors import JobNotFound
 from app.jobs.events import Event, JobEvents
 from app.jobs.queue import JobQueue
+from app.jobs.silence import with_silences
 from app.media.data_url import to_data_url
 from app.media.formats import Encoding, ImageFormat
 from app.routes.event_stream import HEADERS
@@ -69,7 +68,7 @@ class EventsDoor:
 
     async def cancel(self, job_id: str) -> Response:
         """Cancel a job, asynchronous or synchronous."""
-        if await self._queue.find(job_id):
+        if await self._events.durable(job_id):
             await self._queue.cancel(job_id)
         elif not self._runner.backend.cancel(job_id):
             raise JobNotFound(job_id)
@@ -80,7 +79,7 @@ class EventsDoor:
     ) -> AsyncIterator[bytes]:
         yield b"retry: %d\n\n" % RECONNECT
         sent: tuple[str, int | None] = (last_seen, None)
-        async for event in with_heartbeat(events, HEARTBEAT):
+        async for event in with_silences(events, HEARTBEAT):
             if event is None:
                 yield b": still here\n\n"
                 continue
@@ -118,25 +117,3 @@ def _id(event: Event) -> str:
     progress = event.progress
     has_step = progress.step > 0 and not event.is_last
     return f"{progress.state}-{progress.step}" if has_step else progress.state
-
-
-async def with_heartbeat(
-    events: AsyncIterator[Event], seconds: float
-) -> AsyncIterator[Event | None]:
-    """The events, with None after each silence of so many seconds."""
-    upcoming = asyncio.ensure_future(anext(events, None))
-    try:
-        while True:
-            done, _ = await asyncio.wait({upcoming}, timeout=seconds)
-            if not done:
-                yield None
-                continue
-            event = upcoming.result()
-            if event is None:
-                return
-            upcoming = asyncio.ensure_future(anext(events, None))
-            yield event
-    finally:
-        upcoming.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await upcoming

@@ -25,7 +25,7 @@ LAYERS = (
 
 
 def imports(path: Path) -> set[str]:
-    """Modules that a file imports, at its top or inside functions; not those for types only."""
+    """Modules that a file imports: at its top, inside functions, or for types only."""
     tree = ast.parse(path.read_text())
     found: set[str] = set()
     for node in ast.walk(tree):

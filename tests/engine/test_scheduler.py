@@ -30,13 +30,13 @@ def names(queue: Scheduler) -> list[str]:
 
 def test_first_come_first_served() -> None:
     queue = queue_of("a", "b", "c")
-    assert [queue.next(0, free_slots=1).id for _ in range(3)] == ["a", "b", "c"]
-    assert queue.next(0, free_slots=1) is None
+    assert [queue.next(0, free_slots=1, is_idle=True).id for _ in range(3)] == ["a", "b", "c"]
+    assert queue.next(0, free_slots=1, is_idle=True) is None
 
 
 def test_nothing_leaves_without_a_free_place() -> None:
     queue = queue_of("a")
-    assert queue.next(0, free_slots=0) is None
+    assert queue.next(0, free_slots=0, is_idle=True) is None
     assert names(queue) == ["a"]
 
 
@@ -44,7 +44,7 @@ def test_late_jobs_are_passed_over_and_taken_out() -> None:
     queue = Scheduler(8)
     queue.add(job("late", deadline=5))
     queue.add(job("good"))
-    assert queue.next(5, free_slots=1).id == "good"
+    assert queue.next(5, free_slots=1, is_idle=True).id == "good"
     assert [expired.id for expired in queue.take_expired(5)] == ["late"]
     assert len(queue) == 0
 
@@ -69,3 +69,13 @@ def test_position_and_removal() -> None:
     assert queue.position("b") == 0
     assert queue.position("a") is None
     assert queue.remove("a") is None
+
+
+def test_a_suspect_waits_until_the_worker_is_idle() -> None:
+    queue = Scheduler(limit=2)
+    suspect = job("suspect")
+    suspect.is_suspect = True
+    queue.add(suspect)
+    queue.add(job("next"))
+    assert queue.next(0, free_slots=1, is_idle=False) is None
+    assert queue.next(0, free_slots=1, is_idle=True) is suspect

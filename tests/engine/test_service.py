@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.engine import channel
+from app.engine import channel, supervisor
 from app.engine.backend import Health
 from app.engine.job import Job, State
 from app.engine.messages import Finished, Inputs
 from app.engine.service import LocalService
-from app.errors import JobFailed, ShuttingDown
+from app.errors import JobFailed, ModelNotLoaded, ShuttingDown
 from app.pipelines import PIPELINES
 from tests.conftest import MakeSettings
+from tests.gate import Gate
 from tests.serve_fake import FAKE_WORKER
 
 PIPELINE = PIPELINES["text-to-image"]
+LONG = 60.0
+"""Seconds that anything may take on a machine that does other things."""
+
+Task = asyncio.Future[Any]
 
 
 class Clock:
@@ -43,13 +49,15 @@ async def ready(
         values, worker_command=FAKE_WORKER, **({"clock": clock} if clock else {})
     )
     await service.start(on_failure=lambda: None)
-    await until(lambda: service.status().health is Health.OK)
-    yield service
-    await service.stop()
+    try:
+        await until(lambda: service.status().health is Health.OK)
+        yield service
+    finally:
+        await service.stop()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONG):
         while not condition():  # noqa: ASYNC110  # another process makes it true
             await asyncio.sleep(0.005)
 
@@ -61,8 +69,8 @@ def submit(service: LocalService, image: memoryview | None = None, **params: obj
 
 
 def test_new_jobs_do_not_hide_a_hung_worker(make_settings: MakeSettings, tmp_path: Path) -> None:
-    gate = tmp_path / "step-2.gate"
-    gate.touch()
+    gate = Gate(tmp_path, "step-2")
+    gate.close()
 
     async def run() -> None:
         clock = Clock()
@@ -73,7 +81,7 @@ def test_new_jobs_do_not_hide_a_hung_worker(make_settings: MakeSettings, tmp_pat
             late = submit(service)
             clock.now = 120
             await until(lambda: service.status().restarts == 1)
-            gate.unlink()
+            gate.open()
             await asyncio.gather(hung.result(), late.result())
 
     asyncio.run(run())
@@ -82,16 +90,17 @@ def test_new_jobs_do_not_hide_a_hung_worker(make_settings: MakeSettings, tmp_pat
 def test_a_worker_that_dies_while_the_service_drains(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    (tmp_path / "step.gate").touch()
+    gate = Gate(tmp_path)
+    gate.close()
 
     async def run() -> None:
-        async with ready(make_settings, drain_seconds=60) as service:
+        async with ready(make_settings, drain_seconds=2 * LONG) as service:
             job = submit(service)
-            await until((tmp_path / "step.waiting").exists)
+            await until(gate.is_reached)
             drained = asyncio.ensure_future(service.drain())
             await asyncio.sleep(0)
             service._supervisor.replace("the system's memory was short")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LONG):
                 await drained
             with pytest.raises(ShuttingDown):
                 await job.result()
@@ -99,15 +108,63 @@ def test_a_worker_that_dies_while_the_service_drains(
     asyncio.run(run())
 
 
+def test_running_jobs_get_drain_seconds(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(tmp_path)
+    gate.close()
+    wait, patience = asyncio.wait, []
+
+    async def wait_not(tasks: Iterable[Task], **options: float) -> tuple[set[Task], set[Task]]:
+        patience.append(options["timeout"])
+        return await wait(tasks, timeout=0)
+
+    async def run() -> None:
+        async with ready(make_settings, drain_seconds=77) as service:
+            job = submit(service)
+            await until(gate.is_reached)
+            with monkeypatch.context() as patch:
+                patch.setattr(asyncio, "wait", wait_not)
+                await service.drain()
+            with pytest.raises(ShuttingDown):
+                await job.result()
+
+    asyncio.run(run())
+    assert patience == [77]
+
+
+def test_a_worker_that_can_never_be_started_is_an_error(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF", 0.0)
+
+    async def run() -> None:
+        failed = asyncio.Event()
+        service = LocalService(make_settings(), worker_command=("/nonexistent",))
+        await service.start(on_failure=failed.set)
+        try:
+            async with asyncio.timeout(LONG):
+                await failed.wait()
+            assert service.status().health is Health.ERROR
+            assert "could not be started" in service.status().error
+            with pytest.raises(ModelNotLoaded, match="could not be started"):
+                submit(service)
+        finally:
+            await service.stop()
+
+    asyncio.run(run())
+
+
 def test_pixels_that_did_not_arrive_fail_their_job(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    (tmp_path / "step.gate").touch()
+    gate = Gate(tmp_path)
+    gate.close()
 
     async def run() -> None:
         async with ready(make_settings) as service:
             job = submit(service)
-            await until((tmp_path / "step.waiting").exists)
+            await until(gate.is_reached)
             service.on_message(Finished(job.id, (1, 32, 32, 3), (1,), (False,), 1.0), None)
             with pytest.raises(JobFailed, match="could not be carried"):
                 await job.result()

@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 
 from app.jobs.durable import DAY, JobOrder
 from app.settings import MEBIBYTE
-from tests.server import FAKE, ServerProcess, wait_until
+from tests.gate import Gate
+from tests.server import FAKE, ServerProcess
 
 TINY = {"prompt": "a fox", "width": 16, "height": 16, "num_inference_steps": 2, "seed": 7}
 """An input that the fake worker serves in milliseconds."""
@@ -31,24 +32,6 @@ def make_order(**values: object) -> JobOrder:
         "result_limit": 10 * MEBIBYTE,
     }
     return JobOrder(**{**usual, **values})  # type: ignore[arg-type]
-
-
-class Gate:
-    """Holds the fake worker back before each step, and knows whether it is there."""
-
-    def __init__(self, folder: Path, name: str = "step") -> None:
-        self._gate = folder / f"{name}.gate"
-        self._waiting = folder / f"{name}.waiting"
-
-    def close(self) -> None:
-        self._waiting.unlink(missing_ok=True)
-        self._gate.touch()
-
-    def wait_reached(self) -> None:
-        wait_until(self._waiting.exists)
-
-    def open(self) -> None:
-        self._gate.unlink(missing_ok=True)
 
 
 @pytest.fixture

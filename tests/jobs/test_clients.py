@@ -7,15 +7,15 @@ import base64
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.jobs.conftest import TINY
-from tests.server import FAKE, ServerProcess
+from tests.server import FAKE, PATIENCE, ServerProcess, wait_until
 
 pytest.importorskip("runpod", reason="RunPod's client is not installed")
 
@@ -119,20 +119,24 @@ def test_the_asynchronous_client(service: ServerProcess, tmp_path: Path) -> None
 
 
 def test_a_page_that_posts_and_polls(service: ServerProcess) -> None:
-    with httpx.Client(base_url=service.url, headers={"Authorization": TOKEN}) as client:
+    with service.client() as client:
+        client.headers["Authorization"] = TOKEN
         job = client.post("/v2/mine/run", json={"input": {**TINY, "prompt": "a castle"}}).json()
-        deadline = time.monotonic() + 60
-        while job["status"] not in ("COMPLETED", "FAILED"):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-            job = client.get(f"/v2/mine/status/{job['id']}").json()
+
+        def status() -> dict[str, Any]:
+            return dict(client.get(f"/v2/mine/status/{job['id']}").json())
+
+        wait_until(lambda: status()["status"] in ("COMPLETED", "FAILED"), PATIENCE)
+        job = status()
     assert base64.b64decode(job["output"]["body"]).startswith(PNG)
 
 
 def test_many_clients_at_a_time(service: ServerProcess) -> None:
     async def main() -> None:
         headers = {"Authorization": TOKEN}
-        async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=60) as client:
+        async with httpx.AsyncClient(
+            base_url=service.url, headers=headers, timeout=PATIENCE
+        ) as client:
 
             async def one(seed: int) -> int:
                 given = {"input": {**TINY, "seed": seed}}

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,9 +20,11 @@ from PIL import Image
 from app.engine.job import Progress, State
 from app.jobs import events as job_events
 from app.jobs.events import Event
+from app.jobs.silence import with_silences
 from app.routes import events as routes
 from tests.conftest import MakeClient
-from tests.jobs.conftest import TINY, Gate, StartService, finished, submit
+from tests.gate import Gate
+from tests.jobs.conftest import TINY, StartService, finished, submit
 from tests.server import wait_until
 
 ANIMATION = {**TINY, "num_inference_steps": 3}
@@ -38,16 +39,20 @@ def read(client: TestClient | httpx.Client, job_id: str, **headers: str) -> list
 
 
 def parse(text: str) -> list[dict[str, Any]]:
-    lines = (line for line in text.splitlines() if line.startswith("data: "))
-    return [json.loads(line.removeprefix("data: ")) for line in lines]
+    data = (line for line in text.splitlines() if line.startswith("data: "))
+    return [json.loads(line.removeprefix("data: ")) for line in data]
+
+
+def lines(client: httpx.Client, job_id: str, **headers: str) -> Iterator[str]:
+    """Each line of the stream as it comes."""
+    with client.stream("GET", f"/jobs/{job_id}/events", headers=headers) as response:
+        yield from response.iter_lines()
 
 
 def stream(client: httpx.Client, job_id: str) -> Iterator[dict[str, Any]]:
     """Each event as it comes."""
-    with client.stream("GET", f"/jobs/{job_id}/events", timeout=60) as response:
-        for line in response.iter_lines():
-            if line.startswith("data: "):
-                yield json.loads(line.removeprefix("data: "))
+    for line in lines(client, job_id):
+        yield from parse(line)
 
 
 def test_an_asynchronous_job_from_the_queue_to_its_end(
@@ -57,8 +62,7 @@ def test_an_asynchronous_job_from_the_queue_to_its_end(
     fourth_step = Gate(tmp_path, "step-4")
     fourth_step.close()
     longest = {**ANIMATION, "num_inference_steps": 4}
-    service = start_service()
-    with httpx.Client(base_url=service.url, timeout=60) as client:
+    with start_service().client() as client:
         inputs = [ANIMATION, ANIMATION, longest]
         ids = [client.post("/run", json={"input": job}).json()["id"] for job in inputs]
         wait_until(lambda: client.get(f"/status/{ids[0]}").json()["status"] == "IN_PROGRESS")
@@ -82,15 +86,10 @@ def test_a_synchronous_job_that_named_its_id(start_service: StartService, gate: 
     service = start_service().wait_ready()
     gate.close()
     named = {"X-Request-Id": "3f9a-my-own-id"}
-    with (
-        httpx.Client(base_url=service.url, timeout=60) as client,
-        ThreadPoolExecutor(2) as pool,
-    ):
+    with service.client() as client, ThreadPoolExecutor(2) as pool:
         seen: list[dict[str, Any]] = []
         watching = pool.submit(lambda: seen.extend(stream(client, "3f9a-my-own-id")))
-        answer = pool.submit(
-            httpx.post, f"{service.url}/text-to-image", json=ANIMATION, headers=named, timeout=60
-        )
+        answer = pool.submit(client.post, "/text-to-image", json=ANIMATION, headers=named)
         wait_until(lambda: seen)
         gate.open()
         watching.result()
@@ -118,14 +117,29 @@ def test_a_finished_job_answers_at_once_and_then_tells_browsers_to_stop(
     assert again.status_code == 204
 
 
-def test_what_a_browser_has_seen_is_not_repeated(make_client: MakeClient, tmp_path: Path) -> None:
-    client, gate = make_client(), Gate(tmp_path, "step-2")
+def test_what_a_browser_has_seen_is_not_repeated(
+    start_service: StartService, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path, "step-2")
     gate.close()
-    job_id = submit(client)
-    gate.wait_reached()
-    threading.Timer(0.5, gate.open).start()
-    seen = read(client, job_id, **{"Last-Event-ID": "running-1"})
+    with start_service().client() as client:
+        job_id = client.post("/run", json={"input": TINY}).json()["id"]
+        assert next(event for event in stream(client, job_id) if event["step"] == 1)
+        text = ""
+        for line in lines(client, job_id, **{"Last-Event-ID": "running-1"}):
+            text += line + "\n"
+            gate.open()  # it is heard: its first line does not wait for an event
+        seen = parse(text)
     assert (seen[0]["state"], seen[0]["step"]) == ("running", 2)
+    assert seen[-1]["state"] == "succeeded"
+
+
+def test_only_what_a_browser_has_seen_is_left_out(make_client: MakeClient) -> None:
+    state = make_client().app.state  # type: ignore[attr-defined]
+    door = routes.EventsDoor(state.runner, state.services.queue)
+    steps = [Event(Progress(State.RUNNING, step, 2)) for step in (1, 2)]
+    seen = parse(collect(door, *steps, last_seen="running-1"))
+    assert [event["step"] for event in seen] == [2]
 
 
 def test_an_unknown_job(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,16 +163,11 @@ def test_cancel_a_synchronous_job_by_its_request_id(
 ) -> None:
     service = start_service().wait_ready()
     gate.close()
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(
-            httpx.post,
-            f"{service.url}/text-to-image",
-            json=TINY,
-            headers={"X-Request-Id": "mine"},
-            timeout=60,
-        )
+    named = {"X-Request-Id": "mine"}
+    with service.client() as client, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.post, "/text-to-image", json=TINY, headers=named)
         gate.wait_reached()
-        assert httpx.delete(f"{service.url}/jobs/mine").status_code == 204
+        assert client.delete("/jobs/mine").status_code == 204
         assert "cancelled" in answer.result().text
     gate.open()
 
@@ -172,13 +181,13 @@ def test_watching_needs_the_id_stopping_needs_the_token(make_client: MakeClient)
     assert client.delete(f"/jobs/{accepted['id']}", headers=bearer).status_code == 204
 
 
-def collect(door: routes.EventsDoor, *events: Event) -> str:
+def collect(door: routes.EventsDoor, *events: Event, last_seen: str = "") -> str:
     async def source() -> AsyncIterator[Event]:
         for event in events:
             yield event
 
     async def main() -> bytes:
-        return b"".join([line async for line in door._lines("job", source(), "")])
+        return b"".join([line async for line in door._lines("job", source(), last_seen)])
 
     return asyncio.run(main()).decode()
 
@@ -198,13 +207,17 @@ def test_a_preview_is_a_small_picture(make_client: MakeClient) -> None:
 
 
 @pytest.mark.parametrize("previews", [False, True])
-def test_previews_where_they_are_set(make_client: MakeClient, gate: Gate, previews: bool) -> None:
-    client = make_client(previews=previews)
+def test_previews_where_they_are_set(
+    start_service: StartService, gate: Gate, previews: bool
+) -> None:
     gate.close()
-    job_id = submit(client)
-    gate.wait_reached()
-    threading.Timer(0.5, gate.open).start()
-    seen = read(client, job_id)
+    with start_service(PREVIEWS=previews).client() as client:
+        job_id = client.post("/run", json={"input": TINY}).json()["id"]
+        seen = []
+        for event in stream(client, job_id):
+            seen.append(event)
+            if event["state"] == "running":  # it is followed step by step from here on
+                gate.open()
     assert any("preview" in event for event in seen) == previews
 
 
@@ -217,7 +230,7 @@ def test_silence_is_filled_with_comments() -> None:
             yield Event(Progress(State.SUCCEEDED))
 
         seen = []
-        async for event in routes.with_heartbeat(source(), 0.01):
+        async for event in with_silences(source(), 0.01):
             seen.append(event)
             if len(seen) == 3:
                 release.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from app.media import shelf as shelf_module
 from app.media.shelf import MediaShelf
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, finished
@@ -272,3 +274,35 @@ def test_old_files_go(tmp_path: Path) -> None:
         assert names_in(tmp_path) == []
 
     run(work, tmp_path, clock=clock)
+
+
+def test_sweeping_goes_on_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shelf_module, "SWEEP", 0.01)
+    folder = tmp_path / "media"
+    folder.touch()  # no folder, so that its files cannot be listed
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():  # noqa: ASYNC110  # another thread makes it true
+                await asyncio.sleep(0.01)
+
+    async def work(shelf: MediaShelf) -> None:
+        sweeping = asyncio.create_task(shelf.sweep_for_ever())
+        await until(lambda: "cannot be removed" in caplog.text)
+        make_old_file(folder)
+        await until(lambda: names_in(folder) == [])
+        sweeping.cancel()
+
+    run(work, folder)
+
+
+def make_old_file(folder: Path) -> None:
+    """Replace what is there by a folder with a file of 1970."""
+    made = folder.with_name("made")
+    made.mkdir()
+    (made / "old.png").write_bytes(b"old")
+    os.utime(made / "old.png", (0, 0))
+    folder.unlink()
+    made.rename(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from typing import TypeVar
@@ -76,25 +75,40 @@ def test_an_image_is_fetched(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://example.com/a.png",  # not https
-        "ftp://example.com/a.png",
-        "file:///etc/passwd",
-        "https:///a.png",
-        "https://user:secret@example.com/a.png",
         "https://127.0.0.1/a.png",
         "https://[::1]/a.png",
         "https://[::ffff:10.0.0.1]/a.png",
         "https://2130706433/a.png",  # 127.0.0.1 as one number
         "https://0x7f.1/a.png",
         "https://localhost/a.png",
-        "https://xn--/a.png",  # no name that can be
-        "https://example.com:99999999999999999999999/a.png",
-        "not a url",
     ],
 )
-def test_urls_that_are_refused(url: str) -> None:
-    with pytest.raises((UrlRefused, ImageInvalid)):
+def test_private_addresses_are_refused_however_they_are_written(url: str) -> None:
+    """The system's own resolver reads them; it asks nobody."""
+    with pytest.raises(UrlRefused, match="private address"):
         run(Outbound().image(url, 100))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://example.com/a.png", "has to begin with https://"),
+        ("ftp://example.com/a.png", "has to begin with https://"),
+        ("file:///etc/passwd", "has to begin with https://"),
+        ("https:///a.png", "has to begin with https://"),
+        ("not a url", "has to begin with https://"),
+        ("https://user:secret@example.com/a.png", "user's name or password"),
+        ("https://example.com:99999999999999999999999/a.png", "not a URL"),
+    ],
+)
+def test_urls_that_cannot_be_called_are_refused(url: str, says: str) -> None:
+    with pytest.raises(UrlRefused, match=says):
+        run(Outbound(resolve=resolver(["8.8.8.8"])).image(url, 100))
+
+
+def test_a_name_that_cannot_be_is_refused() -> None:
+    with pytest.raises(UrlRefused, match="not a URL"):
+        run(Outbound().image("https://xn--/a.png", 100))
 
 
 def test_a_name_with_one_private_address_is_refused() -> None:
@@ -135,7 +149,7 @@ def test_redirects_end(receiver: Receiver) -> None:
 
 def test_a_redirect_to_another_scheme_is_refused(receiver: Receiver) -> None:
     receiver.answers["/"] = (302, {"Location": "ftp://example.com/"}, b"")
-    with pytest.raises((UrlRefused, ImageInvalid)):
+    with pytest.raises(UrlRefused, match="has to begin with"):
         run(LOOPBACK.image(receiver.url, 100))
 
 
@@ -153,20 +167,21 @@ def test_a_missing_file(receiver: Receiver) -> None:
 
 def test_a_host_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound, "IMAGE_SECONDS", 0.2)
-    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
-        start = time.monotonic()
-        with pytest.raises(ImageInvalid, match=r"longer than 0\.2 s"):
-            run(LOOPBACK.image(f"http://127.0.0.1:{silent.getsockname()[1]}/", 100))
-        assert time.monotonic() - start < 5
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as silent,
+        pytest.raises(ImageInvalid, match=r"longer than 0\.2 s"),
+    ):
+        run(LOOPBACK.image(f"http://127.0.0.1:{silent.getsockname()[1]}/", 100))
 
 
 def test_a_host_that_is_not_there() -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as gone:
-        port = gone.getsockname()[1]
-    with pytest.raises(ImageInvalid, match="could not be fetched"):
-        run(LOOPBACK.image(f"http://127.0.0.1:{port}/", 100))
-    with pytest.raises(OSError, match=r"attempts failed|refused"):
-        run(LOOPBACK.post(f"http://127.0.0.1:{port}/", b"{}"))
+    with closing(socket.socket()) as held:  # bound, and nobody listens
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}/"
+        with pytest.raises(ImageInvalid, match="could not be fetched"):
+            run(LOOPBACK.image(url, 100))
+        with pytest.raises(OSError, match=r"attempts failed|refused"):
+            run(LOOPBACK.post(url, b"{}"))
 
 
 def test_the_second_address_is_tried_when_the_first_is_down(receiver: Receiver) -> None:

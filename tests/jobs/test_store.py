@@ -147,12 +147,46 @@ def test_a_webhook_is_due_from_the_end_until_it_is_settled(store: JobStore) -> N
     assert store.due_webhooks(9.0, 5) == []
     store.end("a", JobState.FAILED, "why", 10.0)
     store.end("silent", JobState.FAILED, "why", 10.0)
-    assert [job.id for job in store.due_webhooks(10.0, 5)] == ["a"]
-    store.plan_webhook("a", 20.0)
+    (due,) = store.due_webhooks(10.0, 5)
+    assert due.id == "a"
+    store.plan_webhook(due, 20.0)
     assert store.due_webhooks(19.0, 5) == []
-    assert store.due_webhooks(20.0, 5)[0].webhook_tries == 1
-    store.plan_webhook("a", None)
+    (due,) = store.due_webhooks(20.0, 5)
+    assert due.webhook_tries == 1
+    store.plan_webhook(due, None)
     assert store.due_webhooks(99.0, 5) == []
+
+
+def test_a_call_for_an_earlier_end_leaves_that_of_a_later_one_due(store: JobStore) -> None:
+    add(store, "a", webhook="https://hook")
+    store.end("a", JobState.FAILED, "why", 10.0)
+    (earlier,) = store.due_webhooks(10.0, 5)
+    store.retry("a")
+    store.complete("a", [PNG], "[]", 11.0)
+    store.plan_webhook(earlier, None)
+    assert [job.state for job in store.due_webhooks(11.0, 5)] == ["COMPLETED"]
+
+
+def test_hosts_that_are_busy_are_passed_over(store: JobStore) -> None:
+    for job_id, url in (("a", "https://slow/1"), ("b", "https://slow/2"), ("c", "https://quick")):
+        add(store, job_id, webhook=url)
+        store.end(job_id, JobState.FAILED, "why", 10.0)
+    assert [job.id for job in store.due_webhooks(10.0, 1, ("https://slow",))] == ["c"]
+
+
+def test_an_expired_job_stays_until_its_webhook_was_called(store: JobStore) -> None:
+    add(store, "a", webhook="https://hook", retention=60.0)
+    store.complete("a", [PNG], "[]", 10.0)
+    assert store.remove_expired(100.0) == []
+    assert store.find("a", 100.0) is None
+    store.plan_webhook(store.due_webhooks(100.0, 1)[0], None)
+    assert store.remove_expired(100.0) == ["a"]
+
+
+def test_an_expired_job_does_not_wait_for_its_webhook_for_ever(store: JobStore) -> None:
+    add(store, "a", webhook="https://hook", retention=60.0)
+    store.complete("a", [PNG], "[]", 10.0)
+    assert store.remove_expired(10_000.0) == ["a"]
 
 
 def test_a_transaction_that_fails_leaves_nothing(store: JobStore) -> None:

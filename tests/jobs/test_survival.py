@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import time
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.jobs.conftest import TINY, Gate, StartService
-from tests.server import ServerProcess, wait_until
+from tests.gate import Gate
+from tests.jobs.conftest import TINY, StartService
+from tests.server import PATIENCE, ServerProcess, wait_until
 
 JOBS = 100
 KILLS = 5
@@ -46,13 +47,25 @@ def kill(service: ServerProcess) -> None:
 
 
 def submit(service: ServerProcess, **given: object) -> str:
-    response = httpx.post(f"{service.url}/run", json={"input": TINY | given}, timeout=60)
+    with service.client() as client:
+        response = client.post("/run", json={"input": TINY | given})
     assert response.status_code == 200, response.text
     return str(response.json()["id"])
 
 
 def status(service: ServerProcess, job_id: str) -> dict[str, object]:
-    return dict(httpx.get(f"{service.url}/status/{job_id}", timeout=60).json())
+    with service.client() as client:
+        return dict(client.get(f"/status/{job_id}").json())
+
+
+def ask(client: httpx.Client, path: str, asked: threading.Event) -> httpx.Response:
+    """The answer; `asked` says when the whole request is on its way to the server."""
+
+    def follow(event: str, _: object) -> None:
+        if event == "http11.send_request_body.complete":
+            asked.set()
+
+    return client.get(path, extensions={"trace": follow})
 
 
 def wait_for(service: ServerProcess, job_id: str, state: str) -> None:
@@ -114,18 +127,21 @@ def test_sigterm_leaves_the_jobs_on_disk(start_service: StartService, gate: Gate
     service = start_service(DRAIN_SECONDS="0.2", JOB_ATTEMPTS=1)
     ids = [submit(service, seed=seed) for seed in range(3)]
     wait_for(service, ids[0], "IN_PROGRESS")
-    with ThreadPoolExecutor(2) as clients:
+    with (
+        service.client() as client,
+        ThreadPoolExecutor(1) as pool,
+        client.stream("GET", f"/jobs/{ids[1]}/events") as events,
+    ):
         # Neither who waits for a job nor who watches it holds the end up.
-        waiting = clients.submit(httpx.get, f"{service.url}/status-sync/{ids[2]}", timeout=60)
-        watching = clients.submit(httpx.get, f"{service.url}/jobs/{ids[1]}/events", timeout=60)
-        wait_until(lambda: httpx.get(f"{service.url}/ping").status_code == 200)
-        time.sleep(0.3)  # both are on their way
-        start = time.monotonic()
+        lines = events.iter_lines()
+        assert any('"state": "queued"' in line for line in lines)
+        asked = threading.Event()
+        waiting = pool.submit(ask, client, f"/status-sync/{ids[2]}", asked)
+        assert asked.wait(PATIENCE)
         service.process.send_signal(signal.SIGTERM)
-        assert service.wait_exit(30) == 0, service.log
-        assert time.monotonic() - start < 15
+        assert service.wait_exit() == 0, service.log
         assert waiting.result().json()["status"] == "IN_QUEUE"
-        assert '"state": "queued"' in watching.result().text
+        assert not any("data:" in line for line in lines)
     gate.open()
     service = start_service(JOB_ATTEMPTS=1)  # the interrupted start did not count
     for job_id in ids:
@@ -140,9 +156,10 @@ def test_a_job_that_finishes_while_the_service_drains_is_kept(
     job_id = submit(service)
     gate.wait_reached()
     service.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: httpx.post(f"{service.url}/run", json={"input": TINY}).status_code == 429)
+    with service.client() as client:
+        wait_until(lambda: client.post("/run", json={"input": TINY}).status_code == 429)
     gate.open()
-    assert service.wait_exit(30) == 0, service.log
+    assert service.wait_exit() == 0, service.log
     assert status(start_service(), job_id)["status"] == "COMPLETED"
 
 
