@@ -10,6 +10,7 @@ export HOST ?= 127.0.0.1
 export PORT ?= 8000
 export PREVIEWS ?= true
 
+# Gigabytes: installed on its own and without --quiet, so that pip shows how far it is.
 TORCH = $(shell grep '^torch==' requirements.txt)
 
 .PHONY: serve test test-sfast test-ray test-load test-compose check lint types openapi demo-models clean
@@ -51,7 +52,7 @@ demo-models: $(VENV)/dev  ## train the demonstration models again (an hour or tw
 $(VENV)/service: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install $(TORCH)
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
@@ -66,7 +67,7 @@ $(VENV)-sfast/ready: requirements-sfast.txt
 
 $(VENV)-ray/ready: requirements-ray.txt requirements.txt
 	$(PYTHON) -m venv $(VENV)-ray
-	$(VENV)-ray/bin/pip install --quiet $(TORCH)
+	$(VENV)-ray/bin/pip install $(TORCH)
 	$(VENV)-ray/bin/pip install --quiet -r requirements-ray.txt pytest
 	touch $@
 

@@ -11,6 +11,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from app.pipelines import PIPELINES
 from app.settings import SettingsError
 from benchmarks.core import NotServing
 from benchmarks.session import Options, measure
@@ -31,7 +32,7 @@ def parse(arguments: list[str]) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="bench.py", description=__doc__)
     add = parser.add_argument
-    add("--pipeline", required=True, help="text-to-image, image-to-image or image-to-video")
+    add("--pipeline", required=True, choices=tuple(PIPELINES), help="what to run")
     add("--model_id", required=True, help="the model, or random:sd15 and its kin")
     add("--runs", type=_positive, default=1, help="how often to measure (default 1)")
     add("--batch_size", type=_positive, default=1, help="outputs per run (default 1)")

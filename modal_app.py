@@ -40,8 +40,10 @@ environment = {
     "MODEL_ID": deployment.model_id,
     "MODEL_DIR": MODELS,
     "DATA_DIR": "/tmp/data",  # noqa: S108  # nothing in it is kept
+    "REQUEST_TIMEOUT": str(deployment.request_timeout),
     "MODAL_SNAPSHOT": str(deployment.modal_snapshot),
 }
+longest = int(environment["REQUEST_TIMEOUT"]) + SLACK_SECONDS
 image = (
     modal.Image.debian_slim(python_version="3.11")
     .apt_install("gcc", "libc6-dev")
@@ -79,7 +81,7 @@ def download_model(
     min_containers=deployment.modal_min_containers,
     scaledown_window=deployment.modal_scaledown_window,
     startup_timeout=900,
-    timeout=600 + SLACK_SECONDS,
+    timeout=longest,
     enable_memory_snapshot=deployment.modal_snapshot,
     experimental_options={"enable_gpu_snapshot": True} if deployment.modal_snapshot else None,
 )
@@ -213,6 +215,7 @@ def _cancelled(call_id: str) -> str:
 @app.function(
     secrets=[modal.Secret.from_name("api-auth-token", required_keys=["AUTH_TOKEN"])],
     scaledown_window=deployment.modal_scaledown_window,
+    timeout=longest,
     max_containers=1,  # OpenAI's videos are looked up where they were queued
 )
 @modal.concurrent(max_inputs=1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ import pynvml
 from app.schemas import GPUInfo, GPUStats
 
 Reading = TypeVar("Reading")
+
+logger = logging.getLogger(__name__)
 
 
 def gpu_info() -> dict[str, GPUInfo]:
@@ -28,10 +31,19 @@ def _read_each(read: Callable[[Any], Reading]) -> dict[str, Reading]:
     except pynvml.NVMLError:
         return {}  # no driver, or no GPU
     try:
-        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        return {str(index): read(handle) for index, handle in enumerate(handles)}
+        found = ((index, _read_one(read, index)) for index in range(pynvml.nvmlDeviceGetCount()))
+        return {str(index): reading for index, reading in found if reading is not None}
     finally:
         pynvml.nvmlShutdown()
+
+
+def _read_one(read: Callable[[Any], Reading], index: int) -> Reading | None:
+    """None of a GPU that is lost, or does not tell what is asked."""
+    try:
+        return read(pynvml.nvmlDeviceGetHandleByIndex(index))
+    except pynvml.NVMLError as error:
+        logger.warning("GPU %d cannot be read: %s", index, error)
+        return None
 
 
 def _info(handle: Any) -> GPUInfo:

@@ -94,7 +94,7 @@ def create_app(
     _add_gates(app, settings, [events.guard, *(door.guard for door in doors)], errors)
     if tracing:
         tracing.install(app)
-    app.openapi = lambda: describe(app, runner.default_size)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app, settings.model_id)  # type: ignore[method-assign]
     return app
 
 

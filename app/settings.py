@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.diffusion.accelerators import catalogue
 from app.diffusion.accelerators.catalogue import Cache, Offload, Quantize
 from app.pipelines import PIPELINES
+from app.pipelines.base import MAX_SIDE, MIN_SIDE
 from app.validation import plain_reason
 
 MEBIBYTE = 2**20
@@ -67,7 +68,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", protected_namespaces=()
+        frozen=True,
+        env_ignore_empty=True,
+        extra="ignore",
+        protected_namespaces=(),
+        allow_inf_nan=False,
     )
 
     pipeline: str = Field(description="Which pipeline to serve.")
@@ -245,6 +250,25 @@ class Settings(BaseSettings):
     def _list_of_sizes(cls, value: str) -> str:
         if value and not re.fullmatch(r"\d+x\d+(,\d+x\d+)*", value):
             raise ValueError("write widths and heights in pixels, as in 512x512,768x512")
+        if any(side % 8 or not MIN_SIDE <= side <= MAX_SIDE for side in _numbers(value)):
+            raise ValueError(f"sides are multiples of 8 from {MIN_SIDE} to {MAX_SIDE}")
+        return value
+
+    @field_validator("auth_token", "hf_token", mode="before")
+    @classmethod
+    def _without_blanks(cls, value: object) -> object:
+        """Tokens that were read from a file end with a line break."""
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            raise ValueError("it is blank")
+        return value.strip()
+
+    @field_validator("version")
+    @classmethod
+    def _semantic_version(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?", value):
+            raise ValueError("write a semantic version, as in 1.0.0 (Livepeer's nodes parse it)")
         return value
 
     @model_validator(mode="after")
@@ -265,8 +289,17 @@ class Settings(BaseSettings):
         """
         present = os.environ  # noqa: TID251  # this is its only reader
         given = {key: value for key, value in defaults.items() if not present.get(key.upper())}
+        return cls.of(given)
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> Self:
+        """Read the environment, values that are given before it.
+
+        Raises:
+            SettingsError: a value is missing or malformed; one line that names the settings.
+        """
         try:
-            return cls(**given)  # type: ignore[arg-type]  # words, as the environment's
+            return cls(**given)  # type: ignore[arg-type]  # pydantic checks them
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
 
@@ -304,6 +337,10 @@ class Settings(BaseSettings):
     def results_limit_bytes(self) -> int:
         """RESULTS_LIMIT_MB in bytes."""
         return int(self.results_limit_mb * MEBIBYTE)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", text)]
 
 
 def _explain(error: ValidationError) -> str:

@@ -74,7 +74,7 @@ def shared(load: Load) -> float:
     copies = Copies(load.pipe, hub)
     requests = load.requests()
 
-    def client() -> None:
+    def client(_: Task) -> None:
         if (request := next(requests, None)) is not None:
             to_uint8(copies.make((), lambda _: None)(**request)[0])
             hub.add(Task(client, (), lambda: False))

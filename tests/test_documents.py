@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from pydantic_core import PydanticUndefined
 
 import gen_openapi
 from app.pipelines import PIPELINES
+from app.pipelines.base import INT64_MAX
 from app.settings import Settings
+from tests.conftest import MakeClient
 
 ROOT = Path(__file__).parents[1]
 REFERENCE_FIELDS = {
@@ -77,6 +80,74 @@ def test_every_number_has_bounds() -> None:
         for field, schema in schemas[name]["properties"].items():
             if schema["type"] in ("integer", "number"):
                 assert {"minimum", "maximum"} <= schema.keys(), f"{name}.{field}"
+
+
+def schemas_in(node: Any) -> Iterator[dict[str, Any]]:
+    """Every dictionary of a document, schemas among them."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from schemas_in(item)
+
+
+@pytest.mark.parametrize("entrypoint", ["runner", "gateway"])
+def test_files_and_whole_numbers_are_as_generators_know_them(entrypoint: str) -> None:
+    _, build = gen_openapi.ENTRYPOINTS[entrypoint]
+    largest = 0
+    for schema in schemas_in(build(VERSION)):
+        assert "contentMediaType" not in schema
+        if schema.get("type") == "integer":
+            bounds = [schema[name] for name in ("minimum", "maximum") if name in schema]
+            assert all(isinstance(bound, int) for bound in bounds), schema
+            largest = max(largest, *bounds, 0)
+    assert largest == INT64_MAX
+
+
+def test_files_inside_lists_and_unions_are_files() -> None:
+    paths = gen_openapi.runner_document(VERSION)
+    schemas = paths["components"]["schemas"]
+    files = [s for s in schemas_in(schemas) if s.get("format") == "binary"]
+    assert all(file["type"] == "string" for file in files)
+    nested = [s["items"] for s in schemas_in(schemas) if s.get("items") in files]
+    nested += [s for s in schemas_in(schemas) if any(it in files for it in s.get("anyOf", []))]
+    assert len(nested) == 4
+
+
+def fields_of(make_client: MakeClient, model_id: str) -> dict[str, Any]:
+    """What a running service says of its parameters."""
+    client = make_client(model_id=model_id)
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    fields: dict[str, Any] = schemas["TextToImageParams"]["properties"]
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("model_id", "start", "forced"),
+    [
+        ("some/model", {}, set()),
+        (
+            "demo",
+            {"width": 128, "height": 128, "num_inference_steps": 8, "guidance_scale": 3.0},
+            set(),
+        ),
+        (
+            "stabilityai/sd-turbo",
+            {"width": 512, "height": 512, "num_inference_steps": 4, "guidance_scale": 0.0},
+            {"guidance_scale"},
+        ),
+    ],
+)
+def test_the_model_says_what_to_begin_with(
+    make_client: MakeClient, model_id: str, start: dict[str, Any], forced: set[str]
+) -> None:
+    fields = fields_of(make_client, model_id)
+    assert {name: it["x-start"] for name, it in fields.items() if "x-start" in it} == start
+    assert {name for name, it in fields.items() if it.get("x-forced")} == forced
+    defaults = {name: it["default"] for name, it in fields.items() if "default" in it}
+    size = {"width": 128, "height": 128} if model_id == "demo" else {}
+    assert defaults == REFERENCE_FIELDS["TextToImageParams"] | size
 
 
 def test_the_gateways_form() -> None:

@@ -41,6 +41,7 @@ class LoraShelf:
         self._names: OrderedDict[str, str] = OrderedDict()  # by repository, last used last
         self._active: Loras = ()
         self._numbers = count()
+        self._spare_names: list[str] = []
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ class LoraShelf:
             raise LoraInvalid(f"LoRA {repo} is not on this server.")
         if not hasattr(self._pipe, "load_lora_weights"):
             raise LoraInvalid("The loaded model takes no LoRA adapters.")
-        name = f"lora_{next(self._numbers)}"
+        name = self._new_name()
         try:
             self._pipe.load_lora_weights(
                 path.parent,
@@ -109,6 +110,13 @@ class LoraShelf:
             raise LoraInvalid(f"LoRA {repo} has no weights for the loaded model.")
         self._names[repo] = name
 
+    def _new_name(self) -> str:
+        """A name that is not in use.
+
+        Those of removed adapters first: compiled networks are compiled anew for each name.
+        """
+        return self._spare_names.pop() if self._spare_names else f"lora_{next(self._numbers)}"
+
     def _evict(self, keep: int) -> None:
         """Unload the adapters used longest ago, but none of the last `keep`."""
         while len(self._names) > max(self._capacity, keep):
@@ -122,6 +130,7 @@ class LoraShelf:
             for layer in _layers(model):
                 layer.delete_adapter(name)
             getattr(model, "peft_config", {}).pop(name, None)
+        self._spare_names.append(name)
 
     def _present(self) -> set[str]:
         return {name for names in self._pipe.get_list_adapters().values() for name in names}

@@ -61,9 +61,11 @@ class Profile:
         gpu_dtype: torch's name of the weights' type on a GPU, where the files do not decide.
         forced: arguments whose value the model dictates.
         defaults: arguments to use where the request has none.
+        start: values to begin with where a person chooses; the API's own defaults stay.
         dropped: arguments never passed on.
         native_size: (width, height) in pixels that the model was trained for.
         size_range: shortest and longest side in pixels that the model can make.
+        native_fps: frames per second of its videos, where that is not the API's own default.
     """
 
     name: str
@@ -76,14 +78,22 @@ class Profile:
     gpu_dtype: str | None = None
     forced: Pairs = ()
     defaults: Pairs = ()
+    start: Pairs = ()
     dropped: frozenset[str] = frozenset()
     native_size: tuple[int, int] | None = None
     size_range: tuple[int, int] | None = None
+    native_fps: int | None = None
 
     @property
     def default_size(self) -> tuple[int, int] | None:
         """(width, height) of a request that names none; None where the pipeline decides it."""
         return self.native_size if self.size_range else None
+
+    @property
+    def start_values(self) -> dict[str, Value]:
+        """What a form begins with, by field; fields that the pipeline has not may be among them."""
+        size = dict(zip(("width", "height"), self.native_size or (), strict=False))
+        return {**size, **dict(self.defaults), **dict(self.start), **dict(self.forced)}
 
     def matches(self, model_id: str) -> bool:
         """Whether the row is for this model."""
@@ -168,7 +178,14 @@ def _flux(pattern: str, steps: int) -> Profile:
 
 
 PROFILES: tuple[Profile, ...] = (
-    Profile(name="demo", pattern="demo", exact=True, native_size=(128, 128), size_range=(64, 192)),
+    Profile(
+        name="demo",
+        pattern="demo",
+        exact=True,
+        start=(("num_inference_steps", 8), ("guidance_scale", 3.0)),
+        native_size=(128, 128),
+        size_range=(64, 192),
+    ),
     _lightning("-2step", 2),
     _lightning("-4step", 4),
     _lightning("-8step", 8),
@@ -202,8 +219,27 @@ PROFILES: tuple[Profile, ...] = (
         defaults=(("decode_chunk_size", 8),),
         native_size=(1024, 576),
     ),
-    Profile(name="Wan", pattern="Wan-AI/Wan", gpu_dtype="bfloat16", native_size=(832, 480)),
-    Profile(name="LTX", pattern="Lightricks/LTX-", gpu_dtype="bfloat16", native_size=(704, 512)),
+    Profile(
+        name="Wan 2.2, 5 billion",
+        pattern="Wan-AI/Wan2.2-TI2V",
+        gpu_dtype="bfloat16",
+        native_size=(1280, 704),
+        native_fps=24,
+    ),
+    Profile(
+        name="Wan",
+        pattern="Wan-AI/Wan",
+        gpu_dtype="bfloat16",
+        native_size=(832, 480),
+        native_fps=16,
+    ),
+    Profile(
+        name="LTX",
+        pattern="Lightricks/LTX-",
+        gpu_dtype="bfloat16",
+        native_size=(704, 512),
+        native_fps=25,
+    ),
     Profile(name="SDXL", pattern=_SDXL_BASE, native_size=(1024, 1024)),
     Profile(name="any model"),
 )

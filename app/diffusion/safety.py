@@ -18,7 +18,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from torch.nn import functional
 
 from app.diffusion.devices import is_gpu, named_device
-from app.diffusion.weights import SAFETY_CHECKER
+from app.diffusion.weights import FP16, SAFETY_CHECKER, is_fp16
 from app.errors import ModelNotLoaded
 from app.settings import Settings
 
@@ -182,6 +182,7 @@ def _load_model(folder: Path, dtype: torch.dtype) -> Any:
         model, info = StableDiffusionSafetyChecker.from_pretrained(
             folder,
             dtype=dtype,
+            variant=_variant(folder),
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
@@ -195,6 +196,12 @@ def _load_model(folder: Path, dtype: torch.dtype) -> Any:
         f"The safety checker in {folder} cannot be loaded ({reason}): download it again with "
         "dl_checkpoints.sh."
     ) from problem
+
+
+def _variant(folder: Path) -> str | None:
+    """Which weights to read: the halved ones only where there are no others."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return FP16 if names and all(map(is_fp16, names)) else None
 
 
 def _excess(embeddings: torch.Tensor, concepts: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:

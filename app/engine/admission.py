@@ -13,7 +13,7 @@ from app.diffusion.profiles import Profile, profile_for
 from app.diffusion.store import find_lora, find_model, safety_checker_path
 from app.engine.messages import Inputs, Lora
 from app.pipelines import PIPELINES
-from app.pipelines.base import MAX_SIDE, Params, PromptParams
+from app.pipelines.base import INT64_MAX, MAX_SIDE, Params, PromptParams
 from app.settings import SafetyCheckerMode, Settings
 
 SIZE_STEP = 8
@@ -60,7 +60,7 @@ class Admission:
                 )
         return Inputs(
             pipeline=self._pipeline.name,
-            params=self._with_size(params),
+            params=self._with_fps(self._with_size(params)),
             seeds=_seeds(params.seed, count),
             loras=loras,
             image_shape=image_shape,
@@ -127,6 +127,13 @@ class Admission:
             height = height if "height" in params.model_fields_set else own[1]
         self.check_size(width, height)
         return params.model_copy(update={"width": width, "height": height})
+
+    def _with_fps(self, params: Params) -> Params:
+        """Resolve fps, where the pipeline has it: the model's own if the request names none."""
+        own = self._profile.native_fps
+        if own is None or not hasattr(params, "fps") or "fps" in params.model_fields_set:
+            return params
+        return params.model_copy(update={"fps": own})
 
     def _check_range(self, width: int, height: int) -> None:
         bounds = self._profile.size_range
@@ -210,4 +217,8 @@ def _number(value: object) -> float | None:
 def _seeds(seed: int | None, count: int) -> tuple[int, ...]:
     """Seed of each image; a random one below 2**32 when the client named none."""
     first = secrets.randbelow(2**32) if seed is None else seed
+    if first + count - 1 > INT64_MAX:
+        raise errors.LimitExceeded(
+            f"seed: image i uses seed + i, at most {INT64_MAX}; choose a smaller seed."
+        )
     return tuple(first + i for i in range(count))

@@ -12,9 +12,16 @@ export class ApiError extends Error {
 }
 
 export class Api {
-  /** @param {() => Promise<string>} askForToken resolves to a token, "" if the user has none. */
+  /** Whether the service has asked for a token. */
+  needsToken = false;
+
+  /**
+   * @param {(isRefused: boolean) => Promise<string>} askForToken resolves to a token, "" if the
+   *   user has none; it is told whether one was refused.
+   */
   constructor(askForToken) {
     this.askForToken = askForToken;
+    this.needsToken = this.token !== "";
   }
 
   /** The token of this browser session, "" if none was needed. */
@@ -37,9 +44,10 @@ export class Api {
       if (response.ok) return response;
       const error = await readError(response);
       if (error.status !== 401) throw error;
+      this.needsToken = true;
       // Another request may have been given a token while this one was on its way.
       if (this.token === used) {
-        const given = await this.askForToken();
+        const given = await this.askForToken(used !== "");
         if (!given) throw error;
         this.token = given;
       }
@@ -75,9 +83,10 @@ async function readError(response) {
   try {
     body = JSON.parse(text);
   } catch {
-    // Not JSON: a proxy's page, perhaps; shown as it is.
+    // Not JSON: plain words are shown as they are, a proxy's page is not.
   }
-  const fallback = text || `${response.status} ${response.statusText}`;
+  const isPage = response.headers.get("Content-Type")?.startsWith("text/html");
+  const fallback = (!isPage && text) || `${response.status} ${response.statusText}`.trim();
   return new ApiError(response.status, wording(body) || fallback, body);
 }
 

@@ -12,7 +12,7 @@ export function App({ api, version, pipeline }) {
   const view = viewOf(hash);
   const lastCreated = useRef("");
   if (view === "create") lastCreated.current = hash;
-  const jobId = hash.startsWith("job=") ? decodeURIComponent(hash.slice(4)) : "";
+  const jobId = jobIn(hash);
   const openJob = (id) => {
     lastCreated.current = `job=${encodeURIComponent(id)}`;
     // Asked of the address itself: a job may outlive the view that started it.
@@ -24,7 +24,7 @@ export function App({ api, version, pipeline }) {
   return html`
     <${Header} ...${{ version, pipeline, health, view, createHash: lastCreated.current }} />
     <div hidden=${view !== "create"}>
-      <${Create} ...${{ api, pipeline, health, jobId, openJob }} />
+      <${Create} ...${{ api, version, pipeline, health, jobId, openJob }} />
     </div>
     ${view === "activity" && html`<${Lazy} load=${() => import("./activity.js")} api=${api} />`}
   `;
@@ -42,14 +42,26 @@ export function Unreachable({ error, retry }) {
 /** A view whose code comes with its first use; the module exports it as `View`. */
 function Lazy({ load, ...props }) {
   const [View, setView] = useState(null);
+  const [error, setError] = useState(null);
   useEffect(() => {
-    load().then((module) => setView(() => module.View));
+    load().then((module) => setView(() => module.View), setError);
   }, []);
+  // Browsers remember a module that did not come: only a new page asks for it again.
+  if (error) return html`<${Unreachable} error=${error} retry=${() => location.reload()} />`;
   return View ? html`<${View} ...${props} />` : html`<main />`;
 }
 
 function viewOf(hash) {
   return hash === "activity" ? "activity" : "create";
+}
+
+/** The job that the hash names, "" without one that can be read. */
+function jobIn(hash) {
+  try {
+    return hash.startsWith("job=") ? decodeURIComponent(hash.slice(4)) : "";
+  } catch {
+    return "";
+  }
 }
 
 function useHash() {

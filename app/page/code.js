@@ -1,20 +1,22 @@
 /** Request and response as JSON, and the same call in other languages, ready to copy. */
 
+import { copyText } from "./clipboard.js";
 import { html } from "./html.js";
-import { Action, copyText } from "./result.js";
+import { Action } from "./result.js";
 import { readable, snippets } from "./snippets.js";
 import { useId, useState } from "./vendor/hooks.js";
 
+/** @param {?object} props.input null where nobody knows what was asked for */
 export function Code({ pipeline, input, response, needsToken }) {
   const [chosen, choose] = useState("Request");
   const panel = useId();
   const url = new URL(pipeline.name, document.baseURI).href;
   const texts = {
-    Request: readable(input),
+    ...(input && { Request: readable(input) }),
     ...(response && { Response: readable(response) }),
-    ...snippets({ url, input, isMultipart: pipeline.isMultipart, needsToken }),
+    ...(input && snippets({ url, input, isMultipart: pipeline.isMultipart, needsToken })),
   };
-  const name = chosen in texts ? chosen : "Request";
+  const name = chosen in texts ? chosen : Object.keys(texts)[0];
   return html`<details class="code">
     <summary>Code</summary>
     <div class="row between">

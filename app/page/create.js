@@ -1,26 +1,33 @@
 /** The view that makes things: the form, the stage and the history, joined by one job. */
 
+import { thumbnailOf } from "./canvas.js";
 import { Code } from "./code.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
-import { forget, forgetAll, keep, loadHistory, withResult } from "./history.js";
+import { forget, keep, letGo, loadHistory, withResult } from "./history.js";
 import { html } from "./html.js";
 import { cancel, isOver, resume, run } from "./job.js";
 import { measure, readOutput, toDataUrl } from "./media.js";
+import { usePicture } from "./picture.js";
+import { useRemembered } from "./remembered.js";
 import { ResultView } from "./result.js";
-import { initialValues, toInput } from "./schema.js";
+import { fromInput, initialValues, toInput } from "./schema.js";
 import { shorten } from "./snippets.js";
-import { Empty, Working } from "./stage.js";
-import { useCallback, useEffect, useRef, useState } from "./vendor/hooks.js";
+import { Announcer, Empty, Working } from "./stage.js";
+import { markDone } from "./title.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 const SQUARE = { width: 512, height: 512 };
 
-export function Create({ api, pipeline, health, jobId, openJob }) {
-  const [values, setValues] = useStored(`form:${pipeline.name}`, initialValues(pipeline));
-  const [image, setImage] = useState(null);
+export function Create({ api, version, pipeline, health, jobId, openJob }) {
+  const model = version.model_id;
+  const initial = initialValues(pipeline);
+  const [values, setValues] = useRemembered(`form:${pipeline.name}:${model}`, initial);
+  const [picture, chosenPicture, choosePicture] = usePicture();
   const [history, setHistory] = useState(null);
   const [job, setJob] = useState(null);
   const [result, setResult] = useState(null);
+  const [said, say] = useState("");
   const isBusy = Boolean(job && !isOver(job));
   const output = useRef(null);
   const following = useRef(new AbortController());
@@ -29,7 +36,7 @@ export function Create({ api, pipeline, health, jobId, openJob }) {
     setValues((known) => (known[name] === value ? known : { ...known, [name]: value }));
 
   useEffect(() => {
-    loadHistory().then(setHistory);
+    loadHistory(pipeline.name).then(setHistory);
     return () => following.current.abort();
   }, []);
 
@@ -46,6 +53,7 @@ export function Create({ api, pipeline, health, jobId, openJob }) {
     following.current = new AbortController();
     const { signal } = following.current;
     setResult(null);
+    say("");
     let opened = "";
     await start((changed) => {
       if (signal.aborted) return;
@@ -55,19 +63,14 @@ export function Create({ api, pipeline, health, jobId, openJob }) {
     }, signal);
   }
 
-  function runExample() {
-    const example = { ...initialValues(pipeline), ...pipeline.example };
-    setValues(example);
-    return submit(example);
-  }
-
-  async function submit(chosen = values) {
+  async function submit() {
     if (isBusy) return;
     showOutput(output.current);
-    const input = toInput(pipeline, chosen);
-    const request = { input, size: await sizeOf(chosen, image), sentAt: Date.now() };
+    const input = toInput(pipeline, values);
+    const sent = await chosenPicture.current;
+    const request = { input, size: sizeIn(values) ?? sizeIn(sent ?? {}) ?? SQUARE, sentAt: Date.now() };
     const encode = async () =>
-      image ? { ...input, [pipeline.image.name]: await toDataUrl(image) } : input;
+      sent ? { ...input, [pipeline.image.name]: await toDataUrl(sent.blob) } : input;
     await follow((report, signal) => {
       const remember = (changed) => {
         if (changed.id) sessionStorage.setItem(`job:${changed.id}`, JSON.stringify(request));
@@ -78,8 +81,10 @@ export function Create({ api, pipeline, health, jobId, openJob }) {
   }
 
   async function finish(done) {
-    const finished = await toResult(api, done);
+    const finished = { ...(await toResult(api, done)), pipeline: pipeline.name, model };
     setJob(null);
+    say(`Done: ${shorten(finished.input?.prompt || pipeline.title)}`);
+    markDone();
     setResult(finished);
     openJob(done.id);
     setHistory((known) => withResult(known ?? [], finished));
@@ -98,55 +103,70 @@ export function Create({ api, pipeline, health, jobId, openJob }) {
     openJob(job.id);
   }
 
-  async function remove(old) {
-    await forget(old.id);
-    setHistory((known) => known.filter(({ id }) => id !== old.id));
+  async function remove(olds) {
+    setHistory((known) => known.filter((one) => !olds.includes(one)));
+    for (const old of olds) letGo(old, old === result);
+    await forget(olds.map(({ id }) => id));
   }
 
-  async function clear() {
-    if (!confirm("Remove all results from this browser?")) return;
-    await forgetAll();
-    setHistory([]);
+  function clear() {
+    if (confirm(`Remove all results of ${pipeline.title} from this browser?`)) remove(history);
   }
 
-  function reuse({ input }, seed) {
-    setValues({ ...initialValues(pipeline), ...input, ...("seed" in values && { seed }) });
+  function fillPrompt(text) {
+    setValue("prompt", text);
+    document.getElementById("prompt").focus();
+  }
+
+  function reset() {
+    setValues(({ prompt }) => ({ ...initial, ...("prompt" in initial && { prompt }) }));
   }
 
   function stop() {
     // The button that was pressed goes away; who uses the keyboard goes on from here.
-    output.current.parentElement.querySelector(".composer .primary").focus();
+    output.current.parentElement.querySelector(".composer .primary").focus({ preventScroll: true });
     cancel(api, job.id).catch((error) => setJob((known) => ({ ...known, error: error.message })));
   }
 
-  const shownInput = result?.input ?? toInput(pipeline, values);
+  const reuse = {
+    all: ({ input }, seed) => setValues({ ...fromInput(pipeline, input), seed }),
+    seed: (seed) => setValue("seed", seed),
+  };
   return html`<main class="create">
-    <${Form} ...${{ pipeline, values, image, isBusy, setValue, setImage: useCallback(setImage, []), submit }} />
+    <${Form} ...${{ pipeline, values, initial, picture, isBusy, setValue, choosePicture, reset, submit }} />
     <section class="stage" ref=${output} aria-label="Output">
+      <${Announcer} ...${{ job, health, said }} />
       ${result && isBusy &&
       html`<button type="button" class="quiet" onClick=${showJob}>Back to the running request</button>`}
       ${result
-        ? html`<${ResultView} key=${result.id} ...${{ result, pipeline, useAsInput: setImage, reuse }} />`
+        ? html`<${ResultView} key=${result.id} ...${{ result, pipeline, model, useAsInput: choosePicture, reuse }} />`
         : job
           ? html`<${Working} job=${job} size=${job.request.size ?? SQUARE} health=${health} cancel=${stop} />`
-          : html`<${Empty} pipeline=${pipeline} size=${sizeIn(values) ?? SQUARE} runExample=${runExample} />`}
-      <${Code} pipeline=${pipeline} input=${shownInput} response=${result?.response ?? job?.response}
-        needsToken=${Boolean(api.token)} />
-      <${Gallery} history=${history ?? []} shown=${result?.id} show=${showResult} ...${{ remove, clear }} />
+          : html`<${Empty} pipeline=${pipeline} size=${sizeIn(values) ?? SQUARE} fill=${fillPrompt} />`}
+      <${Code} pipeline=${pipeline} input=${result ? repeated(result) : toInput(pipeline, values)}
+        response=${result?.response ?? job?.response} needsToken=${api.needsToken} />
+      <${Gallery} history=${history ?? []} shown=${result?.id} show=${showResult}
+        remove=${(old) => remove([old])} clear=${clear} />
     </section>
   </main>`;
 }
 
-/** @returns {Promise<import("./history.js").Result>} */
+/** What makes the same again: the request with the seed that it was given; null where unknown. */
+function repeated({ input, media }) {
+  return input && { ...input, seed: media[0].seed };
+}
+
+/** @returns {Promise<import("./history.js").Result>} but for what was served */
 async function toResult(api, { id, request, response }) {
   const media = await readOutput(api, response.output);
   return {
     id,
     at: Date.now(),
-    input: request.input ?? {},
+    input: request.input ?? null,
     media,
     urls: (response.output.images ?? []).map(({ url }) => (url.startsWith("data:") ? "" : url)),
     ...(await measure(media[0].blob)),
+    thumbnail: await thumbnailOf(media[0].blob),
     queueSeconds: response.delayTime / 1000,
     executionSeconds: response.executionTime / 1000,
     response: shorten(response),
@@ -170,20 +190,4 @@ function showOutput(element) {
 
 function sizeIn({ width, height }) {
   return width && height ? { width, height } : null;
-}
-
-async function sizeOf(values, image) {
-  if (sizeIn(values) || !image) return sizeIn(values) ?? SQUARE;
-  // What this browser cannot read is for the service to refuse, in its own words.
-  return measure(image).catch(() => SQUARE);
-}
-
-/** State that survives a reload, for as long as the form has the same fields. */
-function useStored(key, initial) {
-  const [value, setValue] = useState(() => {
-    const stored = JSON.parse(localStorage.getItem(key) ?? "{}");
-    return { ...initial, ...Object.fromEntries(Object.entries(stored).filter(([name]) => name in initial)) };
-  });
-  useEffect(() => localStorage.setItem(key, JSON.stringify(value)), [value]);
-  return [value, setValue];
 }

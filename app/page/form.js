@@ -1,13 +1,16 @@
 /** The request: prompt and image first, settings below, the rest folded. */
 
-import { FieldControl } from "./fields.js";
+import { Field, FieldControl, helpOf } from "./fields.js";
 import { html } from "./html.js";
 import { ImageField } from "./image_field.js";
+import { useEffect, useState } from "./vendor/hooks.js";
 
 const WIDE = matchMedia("(min-width: 56rem)").matches;
 
-export function Form({ pipeline, values, image, isBusy, setValue, setImage, submit }) {
-  const { prompt, main, more } = pipeline;
+export function Form({ pipeline, values, initial, picture, isBusy, setValue, choosePicture, reset, submit }) {
+  const { image, prompt, main, more } = pipeline;
+  const [isMissing, setMissing] = useState(false);
+  useEffect(() => setMissing(false), [picture]);
   const controls = (fields) =>
     fields.map(
       (field) =>
@@ -16,7 +19,10 @@ export function Form({ pipeline, values, image, isBusy, setValue, setImage, subm
     );
   const onSubmit = (event) => {
     event.preventDefault();
-    submit();
+    const lacksImage = Boolean(image?.required) && !picture;
+    setMissing(lacksImage);
+    if (lacksImage) event.currentTarget.querySelector(".image-field .drop").focus();
+    else submit();
   };
   const onKeyDown = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -24,18 +30,29 @@ export function Form({ pipeline, values, image, isBusy, setValue, setImage, subm
       event.currentTarget.requestSubmit();
     }
   };
+  const isChanged = [...main, ...more].some(({ name }) => values[name] !== initial[name]);
+  const onReset = (event) => {
+    // The button goes away; who uses the keyboard goes on from here.
+    event.currentTarget.parentElement.querySelector("summary").focus();
+    reset();
+  };
   return html`<form class="composer" aria-label="Request" onSubmit=${onSubmit} onKeyDown=${onKeyDown} novalidate>
-    ${pipeline.image && html`<${ImageField} field=${pipeline.image} image=${image} change=${setImage} />`}
+    ${image && html`<${ImageField} field=${image} ...${{ picture, isMissing }} change=${choosePicture} />`}
     ${prompt &&
-    html`<label class="visually-hidden" for="prompt">${prompt.label}</label>
+    html`<${Field} field=${prompt}>
       <textarea id="prompt" class="prompt" rows="4" maxlength=${prompt.maxLength} autofocus=${WIDE}
-        placeholder=${pipeline.example.prompt ?? prompt.help} value=${values.prompt}
-        title=${prompt.help} onInput=${({ target }) => setValue("prompt", target.value)} />`}
+        placeholder=${pipeline.example.prompt} value=${values.prompt} aria-describedby=${helpOf(prompt)}
+        onInput=${({ target }) => setValue("prompt", target.value)} />
+    <//>`}
     <button class="primary" aria-disabled=${isBusy}>Generate <kbd aria-hidden="true">Ctrl ↵</kbd></button>
-    <details open=${WIDE}>
-      <summary>Settings</summary>
-      <div class="fields">${controls(main)}</div>
-    </details>
+    <div class="settings">
+      <details open=${WIDE}>
+        <summary>Settings</summary>
+        <div class="fields">${controls(main)}</div>
+      </details>
+      ${isChanged &&
+      html`<button type="button" class="quiet reset" aria-label="Reset the settings" onClick=${onReset}>Reset</button>`}
+    </div>
     ${more.length > 0 &&
     html`<details>
       <summary>More settings</summary>

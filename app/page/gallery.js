@@ -18,10 +18,10 @@ export function Gallery({ history, shown, show, remove, clear }) {
           html`<li key=${result.id}>
             <button type="button" class="thumb" aria-pressed=${result.id === shown}
               aria-label=${nameOf(result)} title=${nameOf(result)} onClick=${() => show(result)}>
-              <${Thumbnail} blob=${result.media[0].blob} />
+              <${Thumbnail} blob=${result.thumbnail ?? result.media[0].blob} />
             </button>
             <button type="button" class="square remove" aria-label="Remove: ${nameOf(result)}"
-              onClick=${() => remove(result)}><${Icon} name="cancel" /></button>
+              onClick=${(event) => (focusNext(event.currentTarget), remove(result))}><${Icon} name="cancel" /></button>
           </li>`,
       )}
     </ul>
@@ -34,6 +34,13 @@ function Thumbnail({ blob }) {
     : html`<img src=${urlOf(blob)} alt="" loading="lazy" decoding="async" />`;
 }
 
+/** The button goes away with its picture; who uses the keyboard goes on at the next one. */
+function focusNext(button) {
+  const tile = button.closest("li");
+  const next = tile.nextElementSibling ?? tile.previousElementSibling;
+  next?.querySelector(".thumb").focus({ preventScroll: true });
+}
+
 function nameOf({ input, at }) {
-  return `${input.prompt || "Result"}, ${moment(at)}`;
+  return `${input?.prompt || "Result"}, ${moment(at)}`;
 }

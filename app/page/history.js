@@ -4,8 +4,11 @@
  * @typedef {object} Result
  * @property {string} id of the job
  * @property {number} at when it ended, in milliseconds
- * @property {object} input the request's parameters, the image apart
+ * @property {string} pipeline that made it
+ * @property {string} model
+ * @property {?object} input the request's parameters, the image apart; null of another's job
  * @property {{blob: Blob, seed: number, nsfw: boolean}[]} media
+ * @property {Blob} [thumbnail] a small picture of the first, where there could be one
  * @property {number} width
  * @property {number} height
  * @property {number} queueSeconds
@@ -13,15 +16,19 @@
  * @property {object} response the service's answer, long strings cut
  */
 
+import { release } from "./media.js";
+
 const DATABASE = "diffusion-runner";
 const STORE = "results";
+const BY_AGE = "at";
 const MOST = 60;
 
-/** All results, the newest first; none where the browser keeps nothing (private windows). */
-export async function loadHistory() {
+/** A pipeline's results, the newest first; none where the browser keeps nothing (private windows). */
+export async function loadHistory(pipeline) {
   try {
-    const results = await inStore("readonly", (store) => store.getAll());
-    return results.sort((a, b) => b.at - a.at);
+    const results = await inStore("readonly", (store) => store.index(BY_AGE).getAll());
+    // The first ones did not say which pipeline made them.
+    return results.filter((result) => (result.pipeline ?? pipeline) === pipeline).toReversed();
   } catch {
     return [];
   }
@@ -29,25 +36,32 @@ export async function loadHistory() {
 
 /** A history with one more result, without those that are too many. */
 export function withResult(history, result) {
-  return [result, ...history.filter(({ id }) => id !== result.id)].slice(0, MOST);
+  const all = [result, ...history.filter(({ id }) => id !== result.id)];
+  for (const one of all.slice(MOST)) letGo(one);
+  return all.slice(0, MOST);
 }
 
 /** Keep a result; the oldest make room. A browser that keeps nothing is no error. */
 export async function keep(result) {
   try {
     await inStore("readwrite", (store) => store.put(result));
-    for (const { id } of (await loadHistory()).slice(MOST)) await forget(id);
+    const ids = await inStore("readonly", (store) => store.index(BY_AGE).getAllKeys());
+    await forget(ids.slice(0, -MOST));
   } catch (error) {
     console.info("The history is not kept:", error);
   }
 }
 
-export async function forget(id) {
-  await inStore("readwrite", (store) => store.delete(id));
+/** Remove results from the browser. */
+export async function forget(ids) {
+  if (ids.length === 0) return;
+  await inStore("readwrite", (store) => ids.map((id) => store.delete(id)).at(-1));
 }
 
-export async function forgetAll() {
-  await inStore("readwrite", (store) => store.clear());
+/** Free what showing a result in the history has taken, and all else unless it is still shown. */
+export function letGo({ media, thumbnail }, isShown = false) {
+  release(thumbnail);
+  if (!isShown) for (const { blob } of media) release(blob);
 }
 
 async function inStore(mode, work) {
@@ -60,8 +74,13 @@ async function inStore(mode, work) {
 }
 
 function open() {
-  const request = indexedDB.open(DATABASE, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+  const request = indexedDB.open(DATABASE, 2);
+  request.onupgradeneeded = ({ oldVersion }) => {
+    const store = oldVersion
+      ? request.transaction.objectStore(STORE)
+      : request.result.createObjectStore(STORE, { keyPath: "id" });
+    store.createIndex(BY_AGE, "at");
+  };
   return settled(request);
 }
 

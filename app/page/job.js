@@ -28,6 +28,10 @@ const PHASES = {
   CANCELLED: "cancelled",
 };
 const POLL_MS = 700;
+/** A proxy's words while the service behind it starts again; 0 is none at all. */
+const NO_ANSWER = [0, 502, 503, 504];
+/** The service has no events, or nothing that this job is known to. */
+const NO_EVENTS = [404, 405];
 
 const NEW = { id: "", position: null, step: 0, steps: 0, preview: "", isLost: false, error: "", response: null };
 
@@ -85,21 +89,20 @@ async function follow(api, job, report, signal) {
   }
 }
 
-/** Report events until their stream ends or breaks; false if there was not one. */
+/** Report events until their stream ends or breaks; false if there are none to ask for again. */
 async function watch(api, id, change, signal) {
-  let heard = false;
   try {
     const response = await api.request(`jobs/${encodeURIComponent(id)}/events`, { signal });
     for await (const event of readEvents(response)) {
-      heard = true;
       const phase = PHASES[event.state];
       // The end is taken from the status, which has the output or the error.
       if (phase) change(progress(phase, event));
     }
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    return !NO_EVENTS.includes(error.status);
   }
-  return heard;
+  return true;
 }
 
 /** The job's status, null while the service cannot be reached. */
@@ -107,7 +110,7 @@ async function ask(api, id, signal) {
   try {
     return await api.json(`status/${encodeURIComponent(id)}`, { signal });
   } catch (error) {
-    if (error instanceof ApiError && error.status === 0) return null;
+    if (error instanceof ApiError && NO_ANSWER.includes(error.status)) return null;
     throw error;
   }
 }

@@ -9,7 +9,7 @@ import { render } from "./vendor/preact.js";
 
 const root = document.getElementById("app");
 const dialog = new TokenDialog();
-const api = new Api(() => dialog.ask());
+const api = new Api((isRefused) => dialog.ask(isRefused));
 
 async function start() {
   try {
@@ -23,4 +23,13 @@ async function start() {
   }
 }
 
+/** A file that misses its field would be opened in place of the page. */
+function ignoreFile(event) {
+  if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "none";
+}
+
+addEventListener("dragover", ignoreFile);
+addEventListener("drop", ignoreFile);
 start();

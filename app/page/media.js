@@ -1,4 +1,4 @@
-/** Pictures and videos as blobs: read from a job's output, measured, converted. */
+/** Pictures and videos as blobs: read from a job's output, shown, measured. */
 
 const EXTENSIONS = {
   "image/png": "png",
@@ -12,6 +12,12 @@ const urls = new WeakMap();
 export function urlOf(blob) {
   if (!urls.has(blob)) urls.set(blob, URL.createObjectURL(blob));
   return urls.get(blob);
+}
+
+/** Let go of a blob's object URL, which keeps it in memory. */
+export function release(blob) {
+  URL.revokeObjectURL(urls.get(blob));
+  urls.delete(blob);
 }
 
 export function isVideo(blob) {
@@ -53,17 +59,6 @@ export async function measure(blob) {
   const { width, height } = bitmap;
   bitmap.close();
   return { width, height };
-}
-
-/** A PNG of a picture, or of the moment that a video element shows. */
-export async function toPng(source) {
-  if (source instanceof Blob && source.type === "image/png") return source;
-  const drawable = source instanceof Blob ? await createImageBitmap(source) : source;
-  const canvas = document.createElement("canvas");
-  canvas.width = drawable.videoWidth ?? drawable.width;
-  canvas.height = drawable.videoHeight ?? drawable.height;
-  canvas.getContext("2d").drawImage(drawable, 0, 0);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
 async function read(api, url) {

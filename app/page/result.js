@@ -1,17 +1,19 @@
 /** A finished job: its pictures or video, what made them, and what to do with them. */
 
+import { toPng } from "./canvas.js";
+import { CAN_COPY_PICTURES, copyImage, copyText } from "./clipboard.js";
 import { duration } from "./format.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
-import { extensionOf, isVideo, ownPath, toPng, urlOf } from "./media.js";
+import { extensionOf, isVideo, ownPath, urlOf } from "./media.js";
 import { Frame, Media } from "./stage.js";
 import { useRef, useState } from "./vendor/hooks.js";
 
-export function ResultView({ result, pipeline, useAsInput, reuse }) {
+export function ResultView({ result, pipeline, model, useAsInput, reuse }) {
   const [selected, select] = useState(0);
   const element = useRef(null);
   const item = result.media[selected] ?? result.media[0];
-  const label = result.input.prompt || pipeline.title;
+  const label = result.input?.prompt || pipeline.title;
   return html`<article class="result" aria-label="Result">
     <${Frame} width=${result.width} height=${result.height} data-state="done">
       <${Media} key=${urlOf(item.blob)} item=${item} label=${label} elementRef=${element} />
@@ -25,17 +27,18 @@ export function ResultView({ result, pipeline, useAsInput, reuse }) {
             <img src=${urlOf(blob)} alt="" /></button>`,
       )}
     </div>`}
-    <${Facts} result=${result} item=${item} />
+    <${Facts} ...${{ result, item, model }} />
     <${Actions} ...${{ result, item, selected, element, pipeline, useAsInput, reuse }} />
   </article>`;
 }
 
-function Facts({ result, item }) {
+function Facts({ result, item, model }) {
   const facts = [
     ["Seed", item.seed],
     ["Size", `${result.width} × ${result.height}`],
     ["Generated in", duration(result.executionSeconds)],
     ["Waited", duration(result.queueSeconds)],
+    ...((result.model ?? model) === model ? [] : [["Model", result.model]]),
   ];
   return html`<dl class="facts">
     ${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
@@ -50,11 +53,14 @@ function Actions({ result, item, selected, element, pipeline, useAsInput, reuse 
   const picture = () => (isVideo(item.blob) ? toPng(element.current) : item.blob);
   return html`<div class="row actions">
     <a class="button" href=${urlOf(item.blob)} download=${name}><${Icon} name="download" />Download</a>
-    ${!isVideo(item.blob) && html`<${Action} icon="copy" label="Copy" work=${() => copyImage(item.blob)} />`}
+    ${CAN_COPY_PICTURES && !isVideo(item.blob) &&
+    html`<${Action} icon="copy" label="Copy" work=${() => copyImage(item.blob)} />`}
     ${link && html`<${Action} icon="share" label="Copy link" work=${() => copyText(link)} />`}
     ${pipeline.image &&
     html`<${Action} icon="image" label="Use as input" work=${async () => useAsInput(await picture())} />`}
-    <${Action} icon="reuse" label="Reuse settings" work=${() => reuse(result, item.seed)} />
+    ${result.input
+      ? html`<${Action} icon="reuse" label="Reuse settings" work=${() => reuse.all(result, item.seed)} />`
+      : html`<${Action} icon="reuse" label="Use this seed" work=${() => reuse.seed(item.seed)} />`}
   </div>`;
 }
 
@@ -75,19 +81,6 @@ export function Action({ icon, label, work }) {
     <${Icon} name=${outcome === "done" ? "check" : icon} />${label}
     <span role="status" class=${failed ? "error-text" : "visually-hidden"}>${outcome}</span>
   </button>`;
-}
-
-export function copyText(text) {
-  return clipboard().writeText(text);
-}
-
-function copyImage(blob) {
-  return clipboard().write([new ClipboardItem({ "image/png": toPng(blob) })]);
-}
-
-function clipboard() {
-  if (!navigator.clipboard) throw new Error("the browser allows copying on https pages only");
-  return navigator.clipboard;
 }
 
 /** Where anyone may see it, as long as the service keeps it; "" if it has no address. */

@@ -6,7 +6,8 @@
  * @property {"text"|"integer"|"number"|"boolean"|"choice"|"image"} kind
  * @property {string} label
  * @property {string} help
- * @property {*} initial the default, undefined without one
+ * @property {*} initial what to begin with, undefined without such a value
+ * @property {*} default what the service takes where a request says nothing; undefined without one
  * @property {boolean} required
  * @property {number} [min] hard bounds, of the schema
  * @property {number} [max]
@@ -30,7 +31,7 @@ const MAIN = [
   "seed",
 ];
 const SIZE_STEP = 8;
-/** A slider that spans more than this many times its default is no longer usable. */
+/** A slider that spans more than this many times its first value is no longer usable. */
 const WIDEST = 8;
 
 /** The page's own requests would be refused. */
@@ -51,8 +52,9 @@ export function describePipeline(document, name) {
   const schema = resolve(document, body.schema);
   const required = new Set(schema.required ?? []);
   const fields = Object.entries(schema.properties)
-    .filter(([field]) => !HIDDEN.has(field))
-    .map(([field, property]) => describeField(field, resolve(document, property), required));
+    .map(([field, property]) => [field, resolve(document, property)])
+    .filter(([field, property]) => !HIDDEN.has(field) && !property["x-forced"])
+    .map(([field, property]) => describeField(field, property, required));
   return {
     name,
     title: operation.summary,
@@ -70,19 +72,29 @@ export function describePipeline(document, name) {
 
 /** Every field's value before anything was entered; "" stands for nothing. */
 export function initialValues(pipeline) {
-  const { prompt, main, more } = pipeline;
-  const fields = [prompt, ...main, ...more].filter(Boolean);
-  return Object.fromEntries(fields.map((field) => [field.name, field.initial ?? ""]));
+  return Object.fromEntries(fieldsOf(pipeline).map(({ name, initial }) => [name, initial ?? ""]));
 }
 
-/** What a request says: the values that differ from the defaults. */
+/** What a request says: the values that differ from the service's defaults. */
 export function toInput(pipeline, values) {
-  const initial = initialValues(pipeline);
-  return Object.fromEntries(
-    Object.entries(values).filter(
-      ([name, value]) => name === "prompt" || (name in initial && value !== initial[name]),
-    ),
-  );
+  const said = fieldsOf(pipeline).filter((field) => isSaid(field, values[field.name]));
+  return Object.fromEntries(said.map(({ name }) => [name, values[name]]));
+}
+
+/** The values behind a request: what it said, and the service's defaults for all else. */
+export function fromInput(pipeline, input) {
+  const defaults = fieldsOf(pipeline).map((field) => [field.name, field.default ?? ""]);
+  return { ...Object.fromEntries(defaults), ...input };
+}
+
+function fieldsOf({ prompt, main, more }) {
+  return [prompt, ...main, ...more].filter(Boolean);
+}
+
+function isSaid(field, value) {
+  if (field.name === "prompt") return true;
+  const isCleared = value === "" && (field.kind === "integer" || field.kind === "number");
+  return !isCleared && value !== (field.default ?? "");
 }
 
 function describeField(name, schema, required) {
@@ -91,7 +103,8 @@ function describeField(name, schema, required) {
     kind: kindOf(schema),
     label: labelOf(schema.title ?? name),
     help: schema.description ?? "",
-    initial: schema.default,
+    initial: startOf(schema),
+    default: schema.default,
     required: required.has(name),
     maxLength: schema.maxLength,
     choices: schema.enum,
@@ -99,6 +112,11 @@ function describeField(name, schema, required) {
   return field.kind === "integer" || field.kind === "number"
     ? { ...field, ...bounds(name, schema) }
     : field;
+}
+
+/** The loaded model may want other values than the API's defaults. */
+function startOf(schema) {
+  return schema["x-start"] ?? schema.default;
 }
 
 function kindOf(schema) {
@@ -119,7 +137,7 @@ function bounds(name, schema) {
   const max = Math.min(schema.maximum ?? Infinity, Number.MAX_SAFE_INTEGER);
   const isSize = name === "width" || name === "height";
   const step = isSize ? SIZE_STEP : (schema.multipleOf ?? (schema.type === "integer" ? 1 : 0.01));
-  return { min, max, step, range: usefulRange(min, max, step, schema.default, isSize) };
+  return { min, max, step, range: usefulRange(min, max, step, startOf(schema), isSize) };
 }
 
 /** The part of the bounds that a slider can offer; numbers beyond it may still be typed. */

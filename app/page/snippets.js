@@ -39,6 +39,8 @@ function curl({ url, input, isMultipart, needsToken }) {
   } else {
     lines.push(`-H "Content-Type: application/json"`, `-d ${quote(JSON.stringify(input))}`);
   }
+  // The answer holds the media: too much for a terminal.
+  lines.push("-o answer.json");
   return lines.join(" \\\n  ");
 }
 

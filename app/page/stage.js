@@ -6,6 +6,13 @@ import { isOver } from "./job.js";
 import { isVideo, urlOf } from "./media.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
+const PROMPTS = [
+  "a red house by the sea at sunset",
+  "green hills at noon with clouds",
+  "a boat on the sea at night with a crescent moon",
+];
+const OFFERED = 3;
+
 /** A frame of width × height, as large as there is room; small pictures are enlarged a little. */
 export function Frame({ width, height, children, ...rest }) {
   return html`<div class="frame" style=${proportions(width, height)} ...${rest}>${children}</div>`;
@@ -15,13 +22,16 @@ function proportions(width, height) {
   return { "--width": width, "--height": height };
 }
 
-/** Nothing was made yet; where the schema has an example to try, it is offered. */
-export function Empty({ pipeline, size, runExample }) {
-  const { prompt } = pipeline.example;
+/** Nothing was made yet; where there is a prompt, some to begin with are offered. */
+export function Empty({ pipeline, size, fill }) {
+  const prompts = [...new Set([pipeline.example.prompt, ...PROMPTS].filter(Boolean))].slice(0, OFFERED);
   return html`<${Frame} ...${size} data-state="empty">
     <div class="hint">
       <p>${pipeline.description}</p>
-      ${prompt && !pipeline.image && html`<button type="button" class="quiet wrap" onClick=${runExample}>Try “${prompt}”</button>`}
+      ${pipeline.prompt &&
+      prompts.map(
+        (prompt) => html`<button type="button" class="quiet wrap" onClick=${() => fill(prompt)}>${prompt}</button>`,
+      )}
     </div>
   <//>`;
 }
@@ -52,15 +62,17 @@ export function Working({ job, size, health, cancel }) {
           <button type="button" class="quiet" disabled=${!job.id} onClick=${cancel}>Cancel</button>
         </span>
       </div>
-    </div>`}
-    <${Announcer} job=${job} health=${health} />`;
+    </div>`}`;
 }
 
-/** Says aloud what changes, but not every single step. */
-function Announcer({ job, health }) {
+/** Says aloud what changes, but not every single step. Always there: a new region is not heard. */
+export function Announcer({ job, health, said }) {
+  return html`<p class="visually-hidden" aria-live="polite">${job ? aloud(job, health) : said}</p>`;
+}
+
+function aloud(job, health) {
   const quarter = job.steps ? Math.floor((4 * job.step) / job.steps) : 0;
-  const words = job.phase === "running" && quarter ? `${25 * quarter} per cent` : describe(job, health);
-  return html`<p class="visually-hidden" aria-live="polite">${words}</p>`;
+  return job.phase === "running" && quarter ? `${25 * quarter} per cent` : describe(job, health);
 }
 
 function describe(job, health) {

@@ -91,7 +91,7 @@ def router(pipelines: Sequence[Pipeline]) -> APIRouter:
 async def infer(request: Request, model_id: str = "") -> Response:
     """Generate one image or video; an image's format is the one that `Accept` names first."""
     runner: Runner = request.app.state.runner
-    if model_id not in ("", runner.settings.model_id):
+    if model_id.rstrip("/") not in ("", runner.settings.model_id):
         raise ModelNotFound(runner.settings.model_id, model_id)
     params, upload, size = await _read(await request.body(), runner)
     if getattr(params, "num_images_per_prompt", 1) > 1:

@@ -25,6 +25,9 @@ class ModalSettings(BaseSettings):
     modal_max_inputs: int = Field(
         8, ge=1, description="Jobs that a container takes at a time, to be batched."
     )
+    request_timeout: int = Field(
+        600, ge=1, le=86_340, description="Seconds a job may take; Modal is told a minute more."
+    )
     modal_snapshot: bool = Field(
         False, description="Start containers from a snapshot of a loaded one (alpha at Modal)."
     )

@@ -15,13 +15,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.engine.runner import Runner
-from app.errors import JobNotFound, RunnerError
+from app.errors import FieldInvalid, JobNotFound, RunnerError
 from app.jobs.durable import JobState
 from app.jobs.input import read_input
 from app.jobs.outbound import Outbound
-from app.jobs.request import SECOND, parse_request
+from app.jobs.request import SECOND, JobRequest, parse_request
 from app.routes.door import Door
 from app.routes.jobs import DEFAULT_WAIT, DIALECT, PREFIX, RUNSYNC_LIMIT, guard
+from app.serverless.news import News
 from app.serverless.remote import CallCancelled, CallNotFinished, CallNotFound, RemoteCalls
 from app.settings import DoorName
 
@@ -38,6 +39,7 @@ class RemoteJobsDoor:
         self._runner = runner
         self._calls = calls
         self._outbound = Outbound(allow_private=runner.settings.allow_private_urls)
+        self._news = News()
 
     def door(self) -> Door:
         """The calls, bare and under an endpoint's id."""
@@ -80,10 +82,9 @@ class RemoteJobsDoor:
         return await self._answer(job_id, _seconds(wait))
 
     async def stream(self, job_id: str) -> Document:
-        """The newest progress, or the output once there is one."""
+        """What is new since the last call: the newest progress, the output as the last."""
         job = await self._look(job_id, 1)
-        pieces = [{"output": job["output"]}] if "output" in job else []
-        return {"status": job["status"], "stream": pieces}
+        return {"status": job["status"], "stream": self._news.of(job)}
 
     async def cancel(self, job_id: str) -> Document:
         """Stop a job, whether it waits or runs."""
@@ -96,6 +97,7 @@ class RemoteJobsDoor:
     async def _queue(self, request: Request) -> str:
         """Check a request as the host will, so that its faults are told at once."""
         asked = await asyncio.to_thread(parse_request, await request.body())
+        _refuse_promises(asked)
         pipeline = self._runner.pipeline
         params, image = await read_input(pipeline, asked.input, self._outbound, RUNSYNC_LIMIT)
         await self._runner.check(params, image)
@@ -126,6 +128,22 @@ class RemoteJobsDoor:
         if not isinstance(output, dict):  # the id of another call of the host
             raise JobNotFound(job_id)
         return {"id": job_id, "status": JobState.COMPLETED, "output": output}
+
+
+def _refuse_promises(asked: JobRequest) -> None:
+    """What a job may ask of the service's own queue, and no host's queue keeps.
+
+    `?response=url` is no promise: the page always asks for it, and takes the output itself, too.
+
+    Raises:
+        FieldInvalid: the request names a webhook, or says how its job is to be treated.
+    """
+    has_policy = asked.policy is not None and asked.policy.model_fields_set
+    given = [name for name, it in (("webhook", asked.webhook), ("policy", has_policy)) if it]
+    if given:
+        raise FieldInvalid(
+            f"{' and '.join(given)}: not offered here. Leave it out, and ask /status.", given[0]
+        )
 
 
 def _seconds(wait: int) -> float:

@@ -38,6 +38,9 @@ class StepDone:
     result: Any
 
 
+_REPORTING = ("step", "__deepcopy__")
+"""Attributes of a request's own scheduler that hide its class's."""
+
 OnStep = Callable[[StepDone], None]
 """Told after each denoising step; may raise to stop the generation."""
 
@@ -56,6 +59,7 @@ class Copies:
         self._hub = hub
         self._networks = None if hub is None else Networks(pipe)
         self._prompts = PromptCache()
+        self._vae_dtype = getattr(getattr(pipe, "vae", None), "dtype", None)
 
     def make(self, loras: Loras, on_step: OnStep) -> Any:
         """A pipeline for one call.
@@ -71,6 +75,16 @@ class Copies:
         if self._hub is not None and self._networks is not None:
             _park(own, self._networks, self._hub)
         return own
+
+    def mend(self) -> None:
+        """Undo what a call that failed left of the shared networks.
+
+        Some classes turn their VAE into single precision and back. Without a hub that is
+        everybody's VAE, and a call that fails in between leaves it so.
+        """
+        vae = getattr(self._pipe, "vae", None)
+        if vae is not None and vae.dtype != self._vae_dtype:
+            vae.to(self._vae_dtype)
 
 
 def _park(pipe: Any, networks: Networks, hub: Hub) -> None:
@@ -104,6 +118,15 @@ def _report_steps(pipe: Any, on_step: OnStep) -> None:
         return result
 
     scheduler.step = reporting_step
+    scheduler.__deepcopy__ = functools.partial(_silent_copy, scheduler)
+
+
+def _silent_copy(scheduler: Any, memo: dict[int, Any]) -> Any:
+    """A copy without what is reported: some pipelines take one for the sound beside their video."""
+    silent = object.__new__(type(scheduler))
+    own = {name: it for name, it in vars(scheduler).items() if name not in _REPORTING}
+    silent.__dict__.update(copy.deepcopy(own, memo))
+    return silent
 
 
 def _steps_in_all(pipe: Any) -> int:

@@ -100,4 +100,8 @@ class Generator:
             # Some classes (SD3, FLUX) encode as many images as there are, each with the generator
             # of its place. Without a strength, several would be references for one image.
             call["image"] = [call["image"]] * len(seeds)
-        return to_uint8(pipe(**call)[0])
+        try:
+            return to_uint8(pipe(**call)[0])
+        except BaseException:
+            self._copies.mend()
+            raise

@@ -46,7 +46,8 @@ class Task:
     """A request on its way through the hub.
 
     Attributes:
-        body: makes the request and takes care of its result and its errors.
+        body: makes the request, of which it is given the task, and takes care of its result and
+            its errors.
         loras: adapters that have to be active while its networks run.
         is_cancelled: whether to stop it at its next step.
         forwards: denoiser's forwards that it took part in.
@@ -54,7 +55,7 @@ class Task:
         own_rows: its own part of them.
     """
 
-    body: Callable[[], None]
+    body: Callable[[Task], None]
     loras: Loras
     is_cancelled: Callable[[], bool]
     forwards: int = 0
@@ -157,7 +158,7 @@ class Hub:
         while self._new and self._has_room():
             task = self._new.popleft()
             task.thread = greenlet(task.body)
-            self._follow(task, task.thread.switch())
+            self._follow(task, task.thread.switch(task))
             if time.perf_counter() >= end:
                 return
 
@@ -174,10 +175,12 @@ class Hub:
 
     def _follow(self, task: Task, parked: tuple[Lane, Call] | None) -> None:
         """Note what a task waits for now, unless it is over."""
-        if not task.thread.dead:
-            assert parked is not None
-            lane, task.call = parked
-            lane.tasks.append(task)
+        if task.thread.dead:
+            task.call = None  # its results are large, and the task may be reported for a while yet
+            return
+        assert parked is not None
+        lane, task.call = parked
+        lane.tasks.append(task)
 
     # Calls ------------------------------------------------------------------------------
 
@@ -241,7 +244,9 @@ class Hub:
                 if not pads:
                     return run(parts)
                 with self._limits.watching(rows * call.row_size):
-                    return run(parts, self._limits.padded(rows))
+                    outcomes = run(parts, self._limits.padded(rows))
+            self._limits.did_fit(rows, call.signature)
+            return outcomes
         except Exception as error:
             if is_device_broken(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ DECODED_ON_GPU = 2**16
 
 MOST_ROWS = 64
 """Beyond it nothing is gained at any size."""
+
+FITS_BEFORE_MORE = 100
+"""Calls of as many rows as once fitted after which twice as many are tried again."""
 
 USABLE = 0.8
 """Part of the free memory that forwards may take; the rest is for VAE and text encoders."""
@@ -63,6 +67,7 @@ class RowLimits:
     bytes_per_number: float = 0.0
     free_bytes: int = 0
     _fitting: dict[object, int] = field(default_factory=dict)
+    _fits: Counter[object] = field(default_factory=Counter)
     _is_measuring: bool = False
 
     def most(self, row_size: int, kind: object) -> int:
@@ -90,6 +95,15 @@ class RowLimits:
     def did_not_fit(self, rows: int, kind: object) -> None:
         """Remember that a call of so many rows ran out of memory."""
         self._fitting[kind] = max(1, min(rows // 2, self._fitting.get(kind, rows)))
+        self._fits[kind] = 0
+
+    def did_fit(self, rows: int, kind: object) -> None:
+        """Remember that a call went through: what was short of memory may long be over."""
+        if rows < self._fitting.get(kind, rows + 1):
+            return
+        self._fits[kind] += 1
+        if self._fits[kind] == FITS_BEFORE_MORE:
+            self._fitting[kind], self._fits[kind] = 2 * rows, 0
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -106,7 +120,7 @@ class RowLimits:
     @contextmanager
     def watching(self, numbers: int) -> Iterator[None]:
         """Around a forward with so many numbers in its latents; the last one measured counts."""
-        if not self._is_measuring:
+        if not self._is_measuring or not numbers:
             yield
             return
         before = torch.cuda.memory_allocated()

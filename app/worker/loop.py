@@ -29,7 +29,7 @@ from app.worker.memory import (
 from app.worker.outbox import Outbox
 from app.worker.pixels import OnTheWay, fetch
 from app.worker.reporting import Send, StepReporter
-from app.worker.warmup import warm_up_requests
+from app.worker.warmup import warm_up_rounds
 
 logger = logging.getLogger(__name__)
 
@@ -60,15 +60,16 @@ class WorkLoop:
         self._busy_seconds = 0.0
 
     def warm_up(self, pipeline: str, sizes: Sequence[tuple[int, int]]) -> None:
-        """Generate before the first order, where that is worth its time: one image per size."""
-        for request in warm_up_requests(pipeline, self._parts.loaded, sizes):
-            body = partial(self._warm_up, Order("warm-up", *request))
+        """Generate before the first order, where that is worth its time."""
+        for requests in warm_up_rounds(pipeline, self._parts.loaded, sizes):
             with torch.no_grad(), self._parts.limits.measuring():
-                self._parts.hub.add(Task(body, loras=(), is_cancelled=lambda: False))
+                for request in requests:
+                    body = partial(self._warm_up, Order("warm-up", *request))
+                    self._parts.hub.add(Task(body, loras=(), is_cancelled=lambda: False))
                 while len(self._parts.hub):
                     self._work()
 
-    def _warm_up(self, order: Order) -> None:
+    def _warm_up(self, order: Order, _task: Task) -> None:
         report = self._reporter(order, send=lambda *_: None)
         try:
             pixels = self._parts.generator.generate(order.inputs, order.image, report)
@@ -128,12 +129,11 @@ class WorkLoop:
     # One order --------------------------------------------------------------------------
 
     def _task(self, order: Order) -> Task:
-        task = Task(
-            body=lambda: self._run(order, task),
+        return Task(
+            body=partial(self._run, order),
             loras=order.inputs.loras,
             is_cancelled=partial(self._inbox.is_cancelled, order.job_id),
         )
-        return task
 
     def _run(self, order: Order, task: Task) -> None:
         """Body of the order's task."""

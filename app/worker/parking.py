@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from app.diffusion.accelerators.denoiser import denoisers_of
 from app.worker.calls import Call, SharedValues, describe
 from app.worker.roles import DECODERS, DENOISERS, Roles
 
@@ -29,9 +30,7 @@ class Networks:
 
     def __init__(self, pipe: Any) -> None:
         self.denoisers = {
-            name: Network(module, module, DENOISERS)
-            for name in ("unet", "transformer", "transformer_2")
-            if (module := getattr(pipe, name, None)) is not None
+            name: Network(module, module, DENOISERS) for name, module in denoisers_of(pipe).items()
         }
         vae = getattr(pipe, "vae", None)
         self.vae = None if vae is None else VaeVersions(vae)

@@ -23,10 +23,14 @@ _DEFAULT_SIZE = (512, 512)
 """(width, height) of models whose profile names none."""
 
 
-def warm_up_requests(
+Request = tuple[Inputs, np.ndarray | None]
+"""What to generate, and the input image where the pipeline takes one."""
+
+
+def warm_up_rounds(
     pipeline: str, loaded: LoadedPipeline, sizes: Sequence[tuple[int, int]]
-) -> list[tuple[Inputs, np.ndarray | None]]:
-    """Requests to make before the first client's, with their input images.
+) -> list[list[Request]]:
+    """Requests to make before the first client's, those of a round at the same time.
 
     Args:
         pipeline: its name.
@@ -37,10 +41,19 @@ def warm_up_requests(
     is_small = is_gpu(loaded.device) or math.prod(native) <= SMALL
     if not (sizes or is_small or loaded.active.warms_up):
         return []
-    return [inputs_of_size(pipeline, size) for size in sizes or [native]]
+    is_image = PIPELINES[pipeline].media is Media.IMAGE
+    several = (0, 1, 2) if is_image else (0,)  # previews are learnt from images
+    rounds = []
+    for size in sizes or [native]:
+        rounds.append([request_of_size(pipeline, size, several)])
+        if loaded.active.warms_up or loaded.active.buckets:
+            # One row and several are compiled apart.
+            one = request_of_size(pipeline, size, (0,))
+            rounds.append([one] if is_image else [one, one])
+    return rounds
 
 
-def inputs_of_size(pipeline: str, size: tuple[int, int]) -> tuple[Inputs, np.ndarray | None]:
+def request_of_size(pipeline: str, size: tuple[int, int], seeds: tuple[int, ...]) -> Request:
     """The pipeline's example, at `size` (width, height) and with `STEPS` steps, and its image."""
     width, height = size
     kind = PIPELINES[pipeline]
@@ -48,5 +61,4 @@ def inputs_of_size(pipeline: str, size: tuple[int, int]) -> tuple[Inputs, np.nda
     params = kind.params.model_validate(values)
     image = np.full((height, width, 3), 128, np.uint8) if kind.takes_image else None
     shape = (height, width, 3) if kind.takes_image else None
-    seeds = (0, 1, 2) if kind.media is Media.IMAGE else (0,)  # previews are learnt from them
     return Inputs(pipeline, params, seeds, image_shape=shape), image

@@ -110,6 +110,17 @@ def test_videos(model_dir: Path) -> None:
     assert "avg inference time per output: " in run.stdout
 
 
+def test_settings_that_contradict_each_other_are_one_line(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SFAST", "true")
+    monkeypatch.setenv("TORCH_COMPILE", "true")
+    run = bench(model_dir, "--pipeline", "text-to-image", "--model_id", "nobody/nothing")
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: SFAST")
+    assert "Traceback" not in run.stderr
+
+
 def test_a_model_that_is_not_there_is_one_line(model_dir: Path) -> None:
     run = bench(model_dir, "--pipeline", "text-to-image", "--model_id", "nobody/nothing")
     assert run.returncode == 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -150,13 +151,81 @@ def test_a_named_request_can_be_watched(fleet: Fleet) -> None:
         assert [it.result().status_code for it in asked] == [200] * len(names)
 
 
+@pytest.mark.parametrize("container", [0, 1])
+def test_a_request_with_a_name_like_a_jobs_can_be_watched_and_stopped(
+    fleet: Fleet, container: int
+) -> None:
+    name = f"{container:032x}"
+    server = fleet.servers[container]
+    (fleet.folders[container] / "step.gate").touch()
+    with ThreadPoolExecutor(1) as pool:
+        headers = {"X-Request-Id": name}
+        asked = pool.submit(
+            httpx.post, f"{server.url}/text-to-image", json=BODY, headers=headers, timeout=60
+        )
+        try:
+            wait_until(lambda: _is_watched(fleet.client, name), 60)
+            assert fleet.client.delete(f"/jobs/{name}").status_code == 204
+        finally:
+            (fleet.folders[container] / "step.gate").unlink()
+        assert asked.result().status_code == 500
+
+
+def test_the_activity_is_that_of_the_container_with_the_pages_jobs(fleet: Fleet) -> None:
+    done = fleet.client.post("/runsync", json={"input": BODY}).json()
+    assert done["status"] == "COMPLETED"
+    for _ in range(4):
+        summary = fleet.client.get("/activity").json()["summary"]
+        assert sum(summary["outcomes"].values()) == 1
+
+
+def test_metrics_are_not_mixed(fleet: Fleet) -> None:
+    answer = fleet.client.get("/metrics")
+    assert answer.status_code == 404
+    assert all(port in answer.text for port in published_ports().values())
+
+
 def _is_watched(client: httpx.Client, name: str) -> bool:
     with client.stream("GET", f"/jobs/{name}/events") as events:
         return events.status_code == 200
 
 
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((COMPOSE / "compose.yaml").read_text()))
+
+
+def published_ports() -> dict[str, str]:
+    """By container, the port on the host's own address."""
+    services = {name: it for name, it in compose()["services"].items() if name != "proxy"}
+    ports = {}
+    for name, service in services.items():
+        (published,) = service["ports"]
+        address, port, of_container = published.split(":")
+        assert (address, of_container) == ("127.0.0.1", "8000")
+        ports[name] = port
+    return ports
+
+
+def test_prometheus_is_told_of_every_container() -> None:
+    ports = published_ports()
+    assert len(set(ports.values())) == len(ports)
+    known = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text()
+    for port in ports.values():
+        assert f'"127.0.0.1:{port}"' in known
+
+
+def test_a_file_of_settings_reaches_every_container() -> None:
+    """Compose fills the variables from `.env`: in another file, AUTH_TOKEN would be overruled."""
+    for name, service in compose()["services"].items():
+        if name != "proxy":
+            assert service["env_file"] == [{"path": ".env", "required": False}]
+            own = {"PORT": 8000, "MODEL_DIR": "/models", "DATA_DIR": "/data"}
+            assert own.items() <= service["environment"].items()
+            assert {"${MODELS:-models}:/models", f"{name}:/data"} == set(service["volumes"])
+
+
 def test_every_container_of_the_compose_file_is_behind_the_proxy() -> None:
-    services = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
+    services = compose()["services"]
     containers = set(services) - {"proxy"}
     proxied = set(re.findall(r"server (\w+) \1:8000", (COMPOSE / "haproxy.cfg").read_text()))
     assert containers == proxied == set(services["proxy"]["depends_on"])

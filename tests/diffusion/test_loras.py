@@ -162,6 +162,16 @@ def test_nothing_is_half_applied(name: str, loaded: LoadedPipeline, shelves: Pat
     assert torch.equal(image(loaded), good)
 
 
+def test_the_names_of_unloaded_adapters_are_used_again(
+    loaded: LoadedPipeline, shelves: Path
+) -> None:
+    shelf, names = LoraShelf(loaded.pipe, shelves, 1), set()
+    for repo in (LORA, OTHER) * 3:
+        shelf.activate(((repo, 1.0),))
+        names |= adapters(loaded)
+    assert len(names) == 2
+
+
 @pytest.mark.parametrize("repo", ["not/here", "../../etc", "fabricated"])
 def test_an_adapter_that_is_not_here(repo: str, loaded: LoadedPipeline, shelves: Path) -> None:
     with pytest.raises(LoraInvalid, match="is not on this server"):

@@ -62,6 +62,20 @@ def test_demo_has_a_native_size_and_limits() -> None:
     assert profile_for("someone/demo").size_range is None
 
 
+def test_where_a_person_begins() -> None:
+    demo = profile_for("demo")
+    assert demo.start_values == {
+        "width": 128,
+        "height": 128,
+        "num_inference_steps": 8,
+        "guidance_scale": 3.0,
+    }
+    assert demo.adjust({"num_inference_steps": 50}) == {"num_inference_steps": 50}
+    turbo = profile_for("stabilityai/sd-turbo").start_values
+    assert (turbo["width"], turbo["num_inference_steps"]) == (512, 4)
+    assert profile_for("someone/something").start_values == {}
+
+
 def test_flux_drops_negative_prompts_and_wants_bfloat16() -> None:
     for name, steps in (("schnell", 4), ("dev", 28)):
         profile = profile_for(f"black-forest-labs/FLUX.1-{name}")

@@ -175,3 +175,11 @@ def test_the_checkers_device() -> None:
     assert checker_device(settings("cpu"), meta) == CPU
     with pytest.raises(ModelNotLoaded, match="SAFETY_CHECKER_DEVICE=nonsense"):
         checker_device(settings("nonsense"), meta)
+
+
+def test_halved_weights_serve_where_there_are_no_others(folder: Path, tmp_path: Path) -> None:
+    halved = tmp_path / "halved"
+    shutil.copytree(folder, halved)
+    (halved / "model.safetensors").rename(halved / "model.fp16.safetensors")
+    images = pictures(4)
+    assert SafetyChecker(halved, CPU).flag(images) == SafetyChecker(folder, CPU).flag(images)

@@ -49,6 +49,10 @@ def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> 
             "503, 429 or 500",
         ),
         ({"PIPELINE": "text-to-image", "MODEL_ID": "m", "BFLOAT16": "maybe"}, "BFLOAT16='maybe'"),
+        ({"PIPELINE": "text-to-image", "MODEL_ID": "m", "AUTH_TOKEN": " \n"}, "it is blank"),
+        ({"PIPELINE": "text-to-image", "MODEL_ID": "m", "VERSION": "new"}, "semantic version"),
+        ({"PIPELINE": "text-to-image", "MODEL_ID": "m", "MAX_UPLOAD_MB": "inf"}, "MAX_UPLOAD_MB"),
+        ({"PIPELINE": "text-to-image", "MODEL_ID": "m", "WARMUP_SIZES": "64x9"}, "multiples of 8"),
     ],
 )
 def test_explains_what_is_wrong_in_one_line(
@@ -58,6 +62,12 @@ def test_explains_what_is_wrong_in_one_line(
         read(monkeypatch, **environment)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_token_that_was_read_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, PIPELINE="text-to-image", MODEL_ID="m", AUTH_TOKEN="s3cret\n")
+    assert settings.auth_token is not None
+    assert settings.auth_token.get_secret_value() == "s3cret"
 
 
 def test_never_shows_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

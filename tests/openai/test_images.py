@@ -6,13 +6,13 @@ import asyncio
 import io
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from PIL import Image
 
+from tests.gate import Gate
 from tests.openai.conftest import client_of, opened, pixels
-from tests.server import ServerProcess, wait_until
+from tests.server import ServerProcess
 from tests.servers import MakeServer, picture
 
 SMALL: dict[str, Any] = {"prompt": "a lake", "size": "64x32"}
@@ -94,7 +94,8 @@ def test_images_by_url(text_to_image: ServerProcess) -> None:
     assert answer.data is not None
     url = answer.data[0].url or ""
     assert url.startswith(f"{text_to_image.url}/stream/")
-    response = httpx.get(url)
+    with text_to_image.client() as client:
+        response = client.get(url)
     assert response.headers["content-type"] == "image/webp"
     assert Image.open(io.BytesIO(response.content)).size == (64, 32)
 
@@ -131,6 +132,24 @@ def test_edit_at_a_size(image_to_image: ServerProcess) -> None:
         image=[("a.png", picture(50, 200))], prompt="a", size="64x64", extra_body=QUICK
     )  # fmt: skip
     assert answer.size == "64x64"
+
+
+def test_an_empty_mask_is_none(image_to_image: ServerProcess) -> None:
+    with image_to_image.client() as client:
+        answer = client.post(
+            "/v1/images/edits",
+            data={"prompt": "a", **QUICK, "mask": ""},
+            files={"image": picture()},
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def test_text_is_no_image(image_to_image: ServerProcess) -> None:
+    with image_to_image.client() as client:
+        data = {"prompt": "a", "image": "https://example.com/cat.png"}
+        error = client.post("/v1/images/edits", data=data).json()["error"]
+    assert error["message"] == "image: send a file, not text"
+    assert error["param"] == "image"
 
 
 def test_edit_refuses_what_the_pipeline_does_not_take(image_to_image: ServerProcess) -> None:
@@ -172,11 +191,12 @@ def test_bad_requests(
 
 
 def test_a_body_that_is_no_json(text_to_image: ServerProcess) -> None:
-    response = httpx.post(
-        f"{text_to_image.url}/v1/images/generations",
-        content=b'{"prompt": ',
-        headers={"Content-Type": "application/json"},
-    )
+    with text_to_image.client() as client:
+        response = client.post(
+            "/v1/images/generations",
+            content=b'{"prompt": ',
+            headers={"Content-Type": "application/json"},
+        )
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "body"
 
@@ -188,7 +208,8 @@ def test_what_is_not_loaded_names_what_is(text_to_image: ServerProcess) -> None:
     with pytest.raises(openai.NotFoundError, match="runs some/model") as refused:
         client.images.generate(**SMALL, model="gpt-image-1")
     assert refused.value.code == "model_not_found"
-    assert httpx.get(f"{text_to_image.url}/v1/nothing").json()["error"]["type"] == "not_found_error"
+    with text_to_image.client() as plain:
+        assert plain.get("/v1/nothing").json()["error"]["type"] == "not_found_error"
 
 
 def test_models(text_to_image: ServerProcess) -> None:
@@ -216,16 +237,16 @@ def test_the_token_guards_everything_below_v1(make_server: MakeServer) -> None:
 
 
 def test_a_full_queue_says_when_to_come_back(make_server: MakeServer, tmp_path: Any) -> None:
-    gate = tmp_path / "step.gate"
-    gate.touch()
+    gate = Gate(tmp_path)
+    gate.close()
     server = make_server(QUEUE_LIMIT=0)
-    with httpx.Client(base_url=server.url) as client:
+    with server.client() as client:
         body = SMALL | QUICK
         with client.stream("POST", "/v1/images/generations", json=body | {"stream": True}):
-            wait_until(gate.with_suffix(".waiting").exists)
+            gate.wait_reached()
             with pytest.raises(openai.InternalServerError) as refused:
                 client_of(server).images.generate(**SMALL)
     assert refused.value.status_code == 503
     assert (refused.value.type, refused.value.code) == ("overloaded_error", "overloaded")
     assert int(refused.value.response.headers["Retry-After"]) >= 1
-    gate.unlink()
+    gate.open()

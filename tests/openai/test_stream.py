@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
 from app.routes.openai.partials import preview_interval
+from tests.gate import Gate
 from tests.openai.conftest import client_of, opened, pixels
 from tests.server import ServerProcess, wait_until
 from tests.servers import MakeServer, picture
@@ -34,6 +34,14 @@ def test_partial_images_then_the_image(text_to_image: ServerProcess) -> None:
         assert pixels(event.b64_json).shape == (32, 64, 3)
         assert (event.size, event.output_format) == ("64x32", "png")
         assert (event.background, event.quality) == ("opaque", "auto")
+
+
+def test_previews_follow_the_steps_that_the_model_dictates(make_server: MakeServer) -> None:
+    server = make_server(MODEL_ID="ByteDance/SDXL-Lightning-4step")
+    *partials, _ = client_of(server).images.generate(
+        **SMALL, partial_images=3, extra_body=EXTRA | {"num_inference_steps": 50}
+    )
+    assert [int(pixels(event.b64_json)[0, 0, 0]) for event in partials] == [1, 2, 3]
 
 
 def test_the_asynchronous_client(text_to_image: ServerProcess) -> None:
@@ -66,7 +74,8 @@ def test_none_wanted_none_sent(text_to_image: ServerProcess) -> None:
 
 def test_events_are_exactly_the_contracts(text_to_image: ServerProcess) -> None:
     body = SMALL | EXTRA | {"partial_images": 1}
-    response = httpx.post(f"{text_to_image.url}/v1/images/generations", json=body)
+    with text_to_image.client() as client:
+        response = client.post("/v1/images/generations", json=body)
     assert response.headers["content-type"].startswith("text/event-stream")
     shared = {"type", "b64_json", "created_at", "size", "quality", "background", "output_format"}
     for text, own in zip(
@@ -96,14 +105,14 @@ def test_a_bad_request_is_refused_before_the_stream(text_to_image: ServerProcess
 def test_leaving_the_stream_cancels_at_the_next_step(
     make_server: MakeServer, tmp_path: Path
 ) -> None:
-    gate = tmp_path / "step.gate"
+    gate = Gate(tmp_path)
     server = make_server(PREVIEWS="true")
-    gate.touch()
+    gate.close()
     stream = client_of(server).images.generate(**SMALL, partial_images=3, extra_body=EXTRA)
-    wait_until(gate.with_suffix(".waiting").exists)
+    gate.wait_reached()
     stream.close()
     wait_until(lambda: "outcome=JobCancelled" in server.log)
-    gate.unlink()
+    gate.open()
     assert list(client_of(server).images.generate(**SMALL, extra_body=EXTRA))
 
 

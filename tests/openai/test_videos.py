@@ -15,6 +15,7 @@ import openai
 import pytest
 from PIL import Image
 
+from tests.gate import Gate
 from tests.openai.conftest import client_of
 from tests.server import ServerProcess, wait_until
 from tests.servers import MakeServer, picture
@@ -71,8 +72,12 @@ def test_the_asynchronous_client(image_to_video: ServerProcess) -> None:
 def test_ranges(image_to_video: ServerProcess) -> None:
     client = client_of(image_to_video)
     video = client.videos.create_and_poll(**SMALL, input_reference=REFERENCE, extra_body=EXTRA)
-    url = f"{image_to_video.url}/v1/videos/{video.id}/content"
-    whole = httpx.get(url)
+    with image_to_video.client() as plain:
+        check_ranges(plain, f"/v1/videos/{video.id}/content")
+
+
+def check_ranges(client: httpx.Client, url: str) -> None:
+    whole = client.get(url)
     assert whole.headers["accept-ranges"] == "bytes"
     assert whole.headers["content-type"] == "video/mp4"
     size = len(whole.content)
@@ -82,22 +87,22 @@ def test_ranges(image_to_video: ServerProcess) -> None:
         "bytes=-5": whole.content[-5:],
         f"bytes=2-{size + 9}": whole.content[2:],
     }.items():
-        part = httpx.get(url, headers={"Range": header})
+        part = client.get(url, headers={"Range": header})
         assert part.status_code == 206
         assert part.content == expected
         assert part.headers["content-range"].endswith(f"/{size}")
-    beyond = httpx.get(url, headers={"Range": f"bytes={size}-"})
+    beyond = client.get(url, headers={"Range": f"bytes={size}-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
     for header in ("bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=-", f"bytes={'9' * 5000}-"):
-        assert httpx.get(url, headers={"Range": header}).content == whole.content
+        assert client.get(url, headers={"Range": header}).content == whole.content
 
 
 def test_a_waiting_client_is_told_when_to_come_back(
     make_server: MakeServer, tmp_path: Path
 ) -> None:
-    gate = tmp_path / "step.gate"
+    gate = Gate(tmp_path)
     server = make_server("image-to-video")
-    gate.touch()
+    gate.close()
     client = client_of(server)
     running, waiting = create(client), create(client)
     assert (running.status, running.seconds) in (("queued", "0"), ("in_progress", "0"))
@@ -110,7 +115,7 @@ def test_a_waiting_client_is_told_when_to_come_back(
     for video in (running, waiting):
         client.videos.delete(video.id)
     wait_until(lambda: "outcome=JobCancelled" in server.log)
-    gate.unlink()
+    gate.open()
     assert client.videos.list().data == []
     assert client.videos.poll(create(client).id).status == "completed"
 
@@ -126,14 +131,15 @@ def test_listing_a_page_at_a_time(make_server: MakeServer) -> None:
 
 
 def test_a_failure_has_a_code_and_a_message(make_server: MakeServer, tmp_path: Path) -> None:
-    gate = tmp_path / "step.gate"
+    gate = Gate(tmp_path)
     server = make_server("image-to-video")
-    gate.touch()
+    gate.close()
     client = client_of(server)
     video = create(client)
-    wait_until(gate.with_suffix(".waiting").exists)
-    assert httpx.post(f"{server.url}/cancel/{video.id}").status_code == 200
-    gate.unlink()
+    gate.wait_reached()
+    with server.client() as plain:
+        assert plain.post(f"/cancel/{video.id}").status_code == 200
+    gate.open()
     video = client.videos.poll(video.id)
     assert video.status == "failed"
     assert (video.error.code, video.error.message) == ("cancelled", "The job was cancelled.")
@@ -142,14 +148,16 @@ def test_a_failure_has_a_code_and_a_message(make_server: MakeServer, tmp_path: P
 def test_jobs_of_another_protocol_are_no_videos(image_to_video: ServerProcess) -> None:
     image = base64.b64encode(picture()).decode()
     body = {"input": {"image": image, "num_inference_steps": 1, "width": 64, "height": 32}}
-    job_id = httpx.post(f"{image_to_video.url}/run", json=body).json()["id"]
+    with image_to_video.client() as plain:
+        job_id = plain.post("/run", json=body).json()["id"]
     with pytest.raises(openai.NotFoundError):
         client_of(image_to_video).videos.retrieve(job_id)
 
 
 def test_the_file_at_once(image_to_video: ServerProcess) -> None:
     files = {"input_reference": REFERENCE}
-    response = httpx.post(f"{image_to_video.url}/v1/videos/sync", data=FORM, files=files)
+    with image_to_video.client() as client:
+        response = client.post("/v1/videos/sync", data=FORM, files=files)
     assert response.headers["content-type"] == "video/mp4"
     assert "inference" in response.headers["server-timing"]
     assert len(frames(response.content)) == 2
@@ -162,9 +170,8 @@ def test_the_image_as_a_url(image_to_video: ServerProcess) -> None:
         {"input_reference": json.dumps({"image_url": url})},
         {"input_reference[image_url]": url},
     ):
-        response = httpx.post(
-            f"{image_to_video.url}/v1/videos/sync", data=FORM | reference, files={"x": b""}
-        )
+        with image_to_video.client() as client:
+            response = client.post("/v1/videos/sync", data=FORM | reference, files={"x": b""})
         assert response.status_code == 200, response.text
 
 
@@ -174,9 +181,8 @@ def test_a_reference_of_several_megabytes(image_to_video: ServerProcess) -> None
     url = "data:image/png;base64," + base64.b64encode(noise.getvalue()).decode()
     assert len(url) > 2 * 1024**2
     fields = FORM | {"input_reference": json.dumps({"image_url": url})}
-    response = httpx.post(
-        f"{image_to_video.url}/v1/videos/sync", data=fields, files={"x": b""}, timeout=60
-    )
+    with image_to_video.client() as client:
+        response = client.post("/v1/videos/sync", data=fields, files={"x": b""})
     assert response.status_code == 200, response.text[:200]
 
 

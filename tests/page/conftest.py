@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from tests.server import FAKE, ServerProcess
 
 CHROMIUM = Path("/usr/bin/chromium")
+INSECURE_HOST = "plain.test"
+"""A name of this machine that browsers do not trust without https."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,6 +26,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",
 ]
 PATIENCE_MS = 20_000
 expect.set_options(PATIENCE_MS)

@@ -160,6 +160,86 @@ def test_the_keyboard_is_enough(service: Service, page: Page) -> None:
     assert outline == "solid"
 
 
+def test_what_a_parameter_means_is_heard_and_can_be_opened(page: Page) -> None:
+    width = page.get_by_label("Width", exact=True)
+    meaning = "Width in pixels, a multiple of 8. width × height is at most MAX_PIXELS."
+    expect(width).to_have_accessible_description(meaning)
+    about = page.get_by_role("button", name="About: Width")
+    expect(page.get_by_text(meaning)).to_be_hidden()
+    about.press("Enter")
+    expect(page.get_by_text(meaning)).to_be_visible()
+    expect(about).to_have_attribute("aria-expanded", "true")
+    about.press("Enter")
+    expect(page.get_by_text(meaning)).to_be_hidden()
+
+
+def test_a_phone_does_not_enlarge_the_page_at_a_field(
+    service: Service, open_page: OpenPage
+) -> None:
+    page = open_page(service, viewport=PHONE, has_touch=True, is_mobile=True)
+    page.get_by_text("Settings", exact=True).click()
+    page.get_by_text("More settings").click()
+    sizes = page.evaluate("""
+        [...document.querySelectorAll("input[type=number], textarea, select")]
+            .map((field) => parseFloat(getComputedStyle(field).fontSize))
+    """)
+    assert len(sizes) > 5
+    assert min(sizes) >= 16
+
+
+def test_the_next_picture_has_the_focus_when_one_is_removed(page: Page) -> None:
+    for prompt in ("the oldest", "the middle", "the newest"):
+        generate(page, prompt)
+        expect(page.get_by_role("img", name=prompt)).to_be_visible()
+    page.get_by_role("button", name="Remove: the middle").press("Enter")
+    expect(page.locator(".gallery .thumb")).to_have_count(2)
+    assert focused(page).startswith("the oldest")
+    page.get_by_role("button", name="Remove: the oldest").press("Enter")
+    expect(page.locator(".gallery .thumb")).to_have_count(1)
+    assert focused(page).startswith("the newest")
+
+
+LOOK_AWAY = """is_away => {
+    const state = is_away ? "hidden" : "visible";
+    Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_the_end_of_a_job_is_said_and_marked_in_the_title(service: Service, page: Page) -> None:
+    region = page.locator("[aria-live=polite]")
+    expect(region).to_have_count(1)
+    region.evaluate("element => (window.region = element)")
+    service.close_gate("step")
+    generate(page, "a slow one")
+    expect(region).to_have_text("Starting")
+    page.evaluate(LOOK_AWAY, True)
+    service.open_gates()
+    expect(page).to_have_title("✓ Text To Image · some/model")
+    expect(region).to_have_text("Done: a slow one")
+    assert region.evaluate("element => element === window.region")  # a new one would not be heard
+    page.evaluate(LOOK_AWAY, False)
+    expect(page).to_have_title("Text To Image · some/model")
+    generate(page, "watched")
+    expect(region).to_have_text("Done: watched")
+    expect(page).to_have_title("Text To Image · some/model")
+
+
+def test_cancelling_does_not_scroll(service: Service, open_page: OpenPage) -> None:
+    page = open_page(service, viewport=PHONE, has_touch=True, is_mobile=True)
+    service.close_gate("step")
+    page.get_by_label("Prompt", exact=True).fill("on second thoughts")
+    page.get_by_role("button", name="Generate").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    cancel.scroll_into_view_if_needed()
+    page.evaluate("scrollTo({ top: document.body.scrollHeight, behavior: 'instant' })")
+    before = page.evaluate("scrollY")
+    assert before > 0
+    cancel.evaluate("button => button.click()")
+    assert page.evaluate("scrollY") == before
+    assert focused(page).startswith("Generate")
+
+
 def test_a_page_whose_calls_are_shut_says_so(serve: Serve, browser: Browser) -> None:
     page = browser.new_page()
     page.goto(serve(DOORS="page,livepeer").url)

@@ -38,10 +38,27 @@ def test_the_token_is_asked_for_and_kept_for_the_session(page: Page) -> None:
     expect(panel).not_to_contain_text(TOKEN)
 
 
+def test_a_refused_token_is_said_to_be_so(page: Page) -> None:
+    generate(page, "a locked chest")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("alert")).to_have_count(0)
+    give(page, "wrong")
+    expect(dialog.get_by_role("alert")).to_have_text("This token was refused.")
+    field = dialog.get_by_label("Token")
+    expect(field).to_have_accessible_description("This token was refused.")
+    expect(field).to_be_focused()
+    give(page, TOKEN)
+    expect(page.locator(".result")).to_be_visible()
+    expect(page.get_by_label("Prompt", exact=True)).to_be_focused()  # where it was before
+
+
 def test_who_has_none_reads_the_servers_words(page: Page) -> None:
     generate(page, "a locked door")
     page.get_by_role("button", name="Not now").click()
     expect(page.get_by_role("alert")).to_have_text("Invalid bearer token.")
+    page.get_by_text("Code", exact=True).click()
+    page.get_by_role("tab", name="curl").click()
+    expect(page.get_by_role("tabpanel")).to_contain_text("Bearer $TOKEN")
 
 
 def test_activity_needs_the_token_too(page: Page) -> None:

@@ -6,6 +6,7 @@ https://docs.runpod.io/hub/publishing-guide
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,16 @@ def test_the_hub_builds_the_worker() -> None:
     """It prefers .runpod/Dockerfile to the one in the root, which is the server's."""
     worker = (ROOT / "Dockerfile.runpod").read_text()
     assert (ROOT / ".runpod" / "Dockerfile").read_text() == worker
+
+
+def test_the_default_model_is_the_one_in_the_image() -> None:
+    """Everywhere: what is not baked would be fetched at each start."""
+    (baked,) = re.findall(r"^ARG MODEL_ID=(.+)$", (ROOT / "Dockerfile.runpod").read_text(), re.M)
+    (variable,) = [it for it in HUB["config"]["env"] if it["key"] == "MODEL_ID"]
+    (tested,) = [it["value"] for it in TESTS["config"]["env"] if it["key"] == "MODEL_ID"]
+    assert variable["input"]["default"] == baked
+    assert HUB["config"]["presets"][0]["defaults"]["MODEL_ID"] == baked
+    assert tested == baked
 
 
 def settings(**values: object) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,41 @@ def test_the_web_function_is_the_service(monkeypatch: pytest.MonkeyPatch, tmp_pa
             "paths"
         ].keys()
         assert client.post("/text-to-image", json={"prompt": "a fox"}).status_code == 401
+
+
+TIMEOUTS = """
+import json, modal
+told = []
+def noting(decorator):
+    def note(app, *args, **options):
+        told.append(options["timeout"])
+        return decorator(app, *args, **options)
+    return note
+modal.App.function, modal.App.cls = noting(modal.App.function), noting(modal.App.cls)
+import modal_app
+print(json.dumps([told, modal_app.environment["REQUEST_TIMEOUT"]]))
+"""
+
+
+@pytest.mark.parametrize(("settings", "seconds"), [({}, 600), ({"REQUEST_TIMEOUT": 1800}, 1800)])
+def test_modal_gives_a_job_the_time_that_the_runner_does(
+    settings: dict[str, object], seconds: int
+) -> None:
+    """Both the container with the GPU and the service that waits for it."""
+    run = subprocess.run(
+        [sys.executable, "-c", TIMEOUTS],
+        cwd=ROOT,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
+    (download, runner, service), told_to_the_runner = json.loads(run.stdout)
+    assert told_to_the_runner == str(seconds)
+    assert runner == service == seconds + 60
+    assert download >= 3600
 
 
 class FakeCalls:

@@ -10,7 +10,7 @@ from app.serverless.models import locate
 from tests.conftest import MakeSettings
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-MODEL = "stabilityai/stable-diffusion-2-1-base"
+MODEL = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 
 def cached(root: Path, repo: str = MODEL) -> Path:

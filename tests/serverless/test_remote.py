@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +19,14 @@ from app.engine.job import State
 from app.engine.messages import Inputs
 from app.errors import DeadlineExceeded, JobCancelled, ShuttingDown
 from app.pipelines import PIPELINES
+from app.serverless.news import News
 from app.serverless.remote import RemoteBackend
 from app.serverless.remote_service import create_remote_app
 from app.settings import Settings
 from tests.conftest import MakeSettings
-from tests.server import wait_until
+from tests.server import ServerProcess, wait_until
 from tests.serverless.fake_host import FakeHost
-from tests.servers import picture
+from tests.servers import picture, settings_of
 
 SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}
 
@@ -85,7 +89,90 @@ def test_a_job_goes_through_the_hosts_queue(client: TestClient, prefix: str) -> 
 
     assert (done["id"], done["status"]) == (job["id"], "COMPLETED")
     assert base64.b64decode(done["output"]["body"])[1:4] == b"PNG"
-    assert client.post(f"{prefix}/stream/{job['id']}").json()["stream"][0]["output"]["seed"] >= 0
+
+
+def test_a_stream_tells_an_output_once(client: TestClient) -> None:
+    job = client.post("/run", json={"input": {"prompt": "a fox", **SMALL}}).json()
+    done = client.get(f"/status-sync/{job['id']}").json()
+
+    first, second = (client.post(f"/stream/{job['id']}").json() for _ in range(2))
+
+    assert first == {"status": "COMPLETED", "stream": [{"output": done["output"]}]}
+    assert second == {"status": "COMPLETED", "stream": []}
+
+
+def test_a_stream_tells_each_step_once(client: TestClient, folder: Path) -> None:
+    (folder / "step-2.gate").touch()
+    job_id = client.post("/run", json={"input": {"prompt": "a fox", **SMALL}}).json()["id"]
+    wait_until(lambda: status_of(client, job_id) == "IN_PROGRESS")
+
+    first, second = (client.get(f"/stream/{job_id}").json() for _ in range(2))
+    (folder / "step-2.gate").unlink()
+    client.get(f"/status-sync/{job_id}")
+
+    step = {"output": {"progress": {"step": 1, "steps": 3}}}
+    assert first == {"status": "IN_PROGRESS", "stream": [step]}
+    assert second == {"status": "IN_PROGRESS", "stream": []}
+    (last,) = client.get(f"/stream/{job_id}").json()["stream"]
+    assert last["output"]["content_type"] == "image/png"
+
+
+RUNPODS_CLIENT = """
+import runpod
+runpod.api_key = "any"
+small = {"prompt": "a fox", "width": 32, "height": 16, "num_inference_steps": 3, "seed": 7}
+assert list(runpod.Endpoint("mine").run({"input": small}).stream())[-1]["seed"] == 7
+"""
+
+
+def test_runpods_client_comes_to_the_end_of_a_stream(tmp_path: Path) -> None:
+    pytest.importorskip("runpod", reason="RunPod's client is not installed")
+    settings = settings_of(tmp_path, "text-to-image")
+    with ServerProcess(settings, ("-m", "tests.serverless.serve_remote")) as service:
+        address = {"RUNPOD_ENDPOINT_BASE_URL": f"{service.url}/v2"}
+        client = subprocess.run(
+            [sys.executable, "-c", RUNPODS_CLIENT],
+            env=os.environ | address,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert client.returncode == 0, client.stderr
+
+
+def test_a_stream_of_many_jobs_is_forgotten_oldest_first() -> None:
+    news = News(most=2)
+    jobs = [{"id": f"fc-{i}", "status": "COMPLETED", "output": {"seed": i}} for i in range(3)]
+
+    assert [news.of(job) for job in jobs] == [[{"output": job["output"]}] for job in jobs]
+    assert news.of(jobs[2]) == []
+    assert news.of(jobs[0]) == [{"output": {"seed": 0}}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"webhook": "https://example.com/done"}, "webhook"),
+        ({"policy": {"executionTimeout": 60_000}}, "policy"),
+        ({"webhook": "https://example.com", "policy": {"ttl": 60_000}}, "webhook and policy"),
+    ],
+)
+@pytest.mark.parametrize("call", ["/run", "/runsync"])
+def test_what_the_hosts_queue_does_not_keep_is_refused(
+    client: TestClient, call: str, asked: dict[str, object], named: str
+) -> None:
+    answer = client.post(call, json={"input": {"prompt": "a fox", **SMALL}, **asked})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(f"{named}: not offered here.")
+
+
+def test_the_pages_request_is_taken(client: TestClient) -> None:
+    """It asks for URLs, and shows an output without one just as well."""
+    plain = {"input": {"prompt": "a fox", **SMALL}, "webhook": None, "policy": {}}
+
+    assert client.post("/run?response=url", json=plain).json()["status"] == "IN_QUEUE"
 
 
 def test_runsync_waits_for_the_end(client: TestClient) -> None:

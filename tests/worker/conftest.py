@@ -117,7 +117,7 @@ class Serving:
         place = len(self.outcomes)
         self.outcomes.append(None)
 
-        def body() -> None:
+        def body(_: Task) -> None:
             try:
                 self.activate(request.loras)
                 pipe = self.copies.make(request.loras, request.on_step)

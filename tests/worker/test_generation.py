@@ -51,7 +51,7 @@ def make_all(
     """The images of requests that come at once."""
     made: dict[int, torch.Tensor] = {}
 
-    def body(place: int) -> None:
+    def body(place: int, _: Task) -> None:
         made[place] = parts.generator.generate(requests[place], image, lambda done: None)
 
     with torch.no_grad():

@@ -251,7 +251,7 @@ def test_with_state_between_steps_requests_take_turns(settings: Settings) -> Non
     parts = assemble(replace(load(settings), active=active), settings)
     order: list[int] = []
 
-    def body(seed: int) -> None:
+    def body(seed: int, _: Task) -> None:
         parts.generator.generate(inputs(seed), None, lambda done: order.append(seed))
 
     with torch.no_grad():

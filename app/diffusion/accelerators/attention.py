@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 
+from app.diffusion.accelerators.denoiser import denoisers_of
 from app.settings import Settings
 
 _PROBE = (1, 64, 8, 64)
@@ -20,12 +21,12 @@ def choose_backend(pipe: Any, settings: Settings, device: torch.device) -> None:
         ValueError: there is no such backend, or the model's attention does not ask for one.
         RuntimeError: it is not installed, or does not run on this device in this type.
     """
-    model = pipe.transformer
-    processors = (getattr(module, "processor", None) for module in model.modules())
-    if not any(hasattr(processor, "_attention_backend") for processor in processors):
-        raise ValueError(f"{type(model).__name__} calls PyTorch's attention directly")
-    model.set_attention_backend(settings.attention_backend)
-    _probe(model.dtype, device)
+    for model in denoisers_of(pipe).values():
+        processors = (getattr(module, "processor", None) for module in model.modules())
+        if not any(hasattr(processor, "_attention_backend") for processor in processors):
+            raise ValueError(f"{type(model).__name__} calls PyTorch's attention directly")
+        model.set_attention_backend(settings.attention_backend)
+        _probe(model.dtype, device)
 
 
 def _probe(dtype: torch.dtype, device: torch.device) -> None:

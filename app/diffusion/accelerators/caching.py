@@ -10,6 +10,7 @@ import diffusers
 import torch
 
 from app.diffusion.accelerators.catalogue import Cache
+from app.diffusion.accelerators.denoiser import denoisers_of
 from app.settings import Settings
 
 
@@ -19,15 +20,18 @@ def enable(pipe: Any, settings: Settings, _device: torch.device) -> Callable[[],
     Raises:
         ValueError: the model or its pipeline is not made for it.
     """
-    model = pipe.transformer
-    if not hasattr(model, "enable_cache"):
-        raise ValueError(f"{type(model).__name__} has no cache across steps")
+    models = denoisers_of(pipe).values()
+    for model in models:
+        if not hasattr(model, "enable_cache"):
+            raise ValueError(f"{type(model).__name__} has no cache across steps")
     if not _tells_contexts(pipe):
         raise ValueError(f"{type(pipe).__name__} does not tell its cache which pass is which")
-    model.enable_cache(_config(settings, model.dtype))
+    for model in models:
+        model.enable_cache(_config(settings, model.dtype))
 
     def empty() -> None:
-        model._reset_stateful_cache()
+        for model in models:
+            model._reset_stateful_cache()
 
     return empty
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from app.diffusion.accelerators.denoiser import denoiser_of
+from app.diffusion.accelerators.denoiser import denoisers_of
 from app.settings import Settings
 
 RECOMPILE_LIMIT = 64
@@ -26,19 +26,19 @@ def compile_denoiser(pipe: Any, settings: Settings, _device: torch.device) -> No
         RuntimeError: there is no compiler for the generated code.
         ValueError: the model has no repeated blocks, or the backend does not exist.
     """
-    model = denoiser_of(pipe)
     backend = settings.torch_compile_backend
     if backend not in torch.compiler.list_backends(exclude_tags=()):
         known = ", ".join(torch.compiler.list_backends())
         raise ValueError(f"TORCH_COMPILE_BACKEND={backend} is none of eager, {known}")
     if backend == "inductor":
         _require_compiler()
-    if type(model).__name__ == "UNetSpatioTemporalConditionModel":
-        model._repeated_blocks = _VIDEO_BLOCKS
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     # Else two dimensions that are equal at first, as rows and tokens can be, stay tied for ever.
     torch.fx.experimental._config.use_duck_shape = False
-    model.compile_repeated_blocks(fullgraph=True, dynamic=True, backend=backend)
+    for model in denoisers_of(pipe).values():
+        if type(model).__name__ == "UNetSpatioTemporalConditionModel":
+            model._repeated_blocks = _VIDEO_BLOCKS
+        model.compile_repeated_blocks(fullgraph=True, dynamic=True, backend=backend)
 
 
 def compilations() -> int:

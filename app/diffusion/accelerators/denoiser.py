@@ -1,11 +1,14 @@
-"""Which part of a pipeline removes the noise."""
+"""Which parts of a pipeline remove the noise."""
 
 from __future__ import annotations
 
 from typing import Any
 
+NAMES = ("unet", "transformer", "transformer_2")
+"""Attributes of diffusers' pipelines; some models have a second one for the last or first steps."""
 
-def denoiser_of(pipe: Any) -> Any:
-    """The transformer or the UNet of a diffusers pipeline."""
-    transformer = getattr(pipe, "transformer", None)
-    return pipe.unet if transformer is None else transformer
+
+def denoisers_of(pipe: Any) -> dict[str, Any]:
+    """The UNet or the transformers of a diffusers pipeline, by attribute."""
+    found = ((name, getattr(pipe, name, None)) for name in NAMES)
+    return {name: module for name, module in found if module is not None}

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from app.diffusion.accelerators.denoiser import denoiser_of
+from app.diffusion.accelerators.denoiser import denoisers_of
 from app.settings import Settings
 
 FP8_CAPABILITY = (8, 9)
@@ -17,7 +17,8 @@ def int8(pipe: Any, _settings: Settings, _device: torch.device) -> None:
     """Keep the linear layers' weights as int8, one scale a row."""
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-    quantize_(denoiser_of(pipe), Int8WeightOnlyConfig())
+    for model in denoisers_of(pipe).values():
+        quantize_(model, Int8WeightOnlyConfig())
 
 
 def fp8(pipe: Any, _settings: Settings, device: torch.device) -> None:
@@ -38,10 +39,12 @@ def fp8(pipe: Any, _settings: Settings, device: torch.device) -> None:
             f"this GPU's compute capability is {capability[0]}.{capability[1]} and fp8 begins at "
             "8.9; QUANTIZE=fp8-storage saves the same memory"
         )
-    quantize_(denoiser_of(pipe), Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()))
+    config = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow())
+    for model in denoisers_of(pipe).values():
+        quantize_(model, config)
 
 
 def fp8_storage(pipe: Any, _settings: Settings, _device: torch.device) -> None:
     """Keep the weights as fp8 and widen each layer's while it computes."""
-    model = denoiser_of(pipe)
-    model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=model.dtype)
+    for model in denoisers_of(pipe).values():
+        model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=model.dtype)

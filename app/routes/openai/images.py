@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
-from pydantic import create_model
+from pydantic import create_model, field_validator
 
 from app.engine.runner import Runner
 from app.errors import FieldInvalid
@@ -45,7 +45,12 @@ def edits(pipeline: Pipeline) -> APIRouter:
         "images": (list[UploadFile], File([], alias="image[]", description="The same, as a list.")),
         "mask": (list[UploadFile], File([], description="Refused: the pipeline takes none.")),
     }
-    form = create_model("ImageEditRequest", __base__=(ImageOptions, pipeline.params), **files)
+    form = create_model(
+        "ImageEditRequest",
+        __base__=(ImageOptions, pipeline.params),
+        __validators__={"files": field_validator("image", "images", "mask", mode="before")(_files)},
+        **files,
+    )
 
     async def edit_image(request: Request, form: Any) -> Response:
         return await _serve(request, form, await _only_image(form), Kind.EDIT)
@@ -66,6 +71,15 @@ def _route(
         response_model=ImagesResponse,
     )(endpoint)
     return routes
+
+
+def _files(value: Any) -> Any:
+    """Leave out the empty text that forms send for no file; other text is none."""
+    if not isinstance(value, list):
+        return value
+    if any(isinstance(part, str) and part for part in value):
+        raise ValueError("send a file, not text")
+    return [part for part in value if not isinstance(part, str)]
 
 
 async def _only_image(form: Any) -> bytes:
