@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from tests.serve_fake import FAKE_WORKER
 
 MakeSettings = Callable[..., Settings]
 MakeClient = Callable[..., TestClient]
+
+if find_spec("hypothesis"):  # the environments of Ray and of stable-fast have none
+    from hypothesis import settings as hypothesis_settings
+
+    # How long an example takes is the machine's matter.
+    hypothesis_settings.register_profile("tests", hypothesis_settings(), deadline=None)
+    hypothesis_settings.load_profile("tests")
 
 
 def pytest_configure() -> None:

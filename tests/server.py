@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 REAL = ("-m", "app")
 FAKE = ("-m", "tests.serve_fake")
 """The service with `tests.fake_worker` for a worker: no torch, up in a second."""
+PATIENCE = 60.0
+"""Seconds that an answer may take on a machine that does other things."""
 _LISTENING = re.compile(r"Uvicorn running on (http://\S+)")
 
 
@@ -67,9 +69,15 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
+    def client(self) -> httpx.Client:
+        """A client with the patience that a slow machine needs; each request connects anew."""
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=self.url, timeout=PATIENCE, limits=limits)
+
     def wait_ready(self, timeout: float = 120) -> Self:
         """Wait until /health answers 200."""
-        wait_until(lambda: httpx.get(f"{self.url}/health").status_code == 200, timeout)
+        with self.client() as client:
+            wait_until(lambda: self._is_ready(client), timeout)
         return self
 
     def wait_exit(self, timeout: float = 60) -> int:
@@ -92,6 +100,13 @@ class ServerProcess:
         """Process ids of its children."""
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in path.read_text().split()]
+
+    def _is_ready(self, client: httpx.Client) -> bool:
+        assert self.process.poll() is None, f"the server ended:\n{self.log}"
+        try:
+            return client.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def _read(self) -> None:
         assert self.process.stderr is not None

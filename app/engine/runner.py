@@ -93,7 +93,6 @@ class Runner:
         backend: what runs the jobs.
         pipeline: the loaded one.
         native_size: (width, height) that the model was trained for, where it is known.
-        default_size: (width, height) of a request that names none, where the model decides it.
     """
 
     def __init__(
@@ -109,7 +108,6 @@ class Runner:
         self.pipeline: Pipeline = PIPELINES[settings.pipeline]
         self._profile = profile_for(settings.model_id)
         self.native_size = self._profile.native_size
-        self.default_size = self._profile.default_size
         self._admission = Admission(settings)
         self._codecs = codecs
         self._observers = observers

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from app.diffusion.loading import LoadedPipeline
 from tests.accelerators.conftest import Load, difference, generate
 
 ROUNDING = 1e-4
@@ -21,24 +22,29 @@ def test_channels_last_changes_rounding_only(load_tiny: Load, family: str) -> No
 @pytest.mark.parametrize("family", ["sd", "flux"])
 def test_fused_projections_change_rounding_only(load_tiny: Load, family: str) -> None:
     fast = load_tiny(family, fuse_qkv=True)
+    fused = [getattr(module, "fused_projections", None) for module in _denoiser(fast).modules()]
+    assert True in fused
+    assert False not in fused
     assert difference(generate(fast), generate(load_tiny(family))) < ROUNDING
 
 
 def test_a_sliced_vae_makes_the_same_images(load_tiny: Load) -> None:
     fast = load_tiny("sd", vae_slicing=True)
+    assert fast.pipe.vae.use_slicing
     pair = [generate(it, num_images_per_prompt=2) for it in (fast, load_tiny("sd"))]
     assert difference(*pair) < ROUNDING
 
 
 def test_a_tiled_vae_decodes_beyond_its_own_size(load_tiny: Load) -> None:
     fast = load_tiny("sd", vae_tiling=True)
+    assert fast.pipe.vae.use_tiling
     assert generate(fast, height=128, width=128).isfinite().all()
 
 
 @pytest.mark.parametrize("family", ["sd", "flux"])
 def test_fp8_storage_stays_close(load_tiny: Load, family: str) -> None:
     fast = load_tiny(family, quantize="fp8-storage")
-    stored = {weight.dtype for weight in fast.pipe.components[_denoiser(family)].parameters()}
+    stored = {weight.dtype for weight in _denoiser(fast).parameters()}
     assert torch.float8_e4m3fn in stored
     assert difference(generate(fast), generate(load_tiny(family))) < 0.1
 
@@ -47,6 +53,8 @@ def test_fp8_storage_stays_close(load_tiny: Load, family: str) -> None:
 def test_int8_stays_close(load_tiny: Load, family: str) -> None:
     pytest.importorskip("torchao")
     fast = load_tiny(family, quantize="int8")
+    linear = [it.weight for it in _denoiser(fast).modules() if isinstance(it, torch.nn.Linear)]
+    assert any(type(weight).__module__.startswith("torchao.") for weight in linear)
     assert difference(generate(fast), generate(load_tiny(family))) < 0.05
 
 
@@ -56,5 +64,5 @@ def test_the_native_attention_backend_is_the_default_one(load_tiny: Load) -> Non
     assert difference(generate(fast), generate(load_tiny("flux"))) < ROUNDING
 
 
-def _denoiser(family: str) -> str:
-    return "transformer" if family == "flux" else "unet"
+def _denoiser(loaded: LoadedPipeline) -> torch.nn.Module:
+    return loaded.pipe.components.get("transformer") or loaded.pipe.unet

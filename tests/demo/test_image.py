@@ -44,7 +44,7 @@ def test_four_steps_are_recognisable(image_pipeline: StableDiffusionPipeline) ->
     assert table(image_pipeline, 4, 5.0).rate("sky", "ground") >= 0.8
 
 
-def test_guidance_helps(image_pipeline: StableDiffusionPipeline, strong: Table) -> None:
+def test_guidance_does_no_harm(image_pipeline: StableDiffusionPipeline, strong: Table) -> None:
     assert strong.rate() >= table(image_pipeline, 8, 1.0).rate() - 0.05
 
 

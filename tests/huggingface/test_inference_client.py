@@ -7,7 +7,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
@@ -72,7 +71,8 @@ def test_a_bare_image_lacks_the_prompt(image_to_image: ServerProcess) -> None:
 
 
 def test_a_bare_image_becomes_a_video(image_to_video: ServerProcess) -> None:
-    response = httpx.post(f"{image_to_video.url}/models/some/model", content=picture())
+    with image_to_video.client() as client:
+        response = client.post("/models/some/model", content=picture())
     assert response.headers["content-type"] == "video/mp4"
     assert response.content[4:8] == b"ftyp"
 
@@ -86,11 +86,9 @@ def test_a_bare_image_becomes_a_video(image_to_video: ServerProcess) -> None:
     ],
 )
 def test_accept_chooses_the_format(text_to_image: ServerProcess, accept: str, kind: str) -> None:
-    response = httpx.post(
-        text_to_image.url,
-        json={"inputs": "a", "parameters": SMALL},
-        headers={"Accept": accept},
-    )
+    body = {"inputs": "a", "parameters": SMALL}
+    with text_to_image.client() as client:
+        response = client.post("/", json=body, headers={"Accept": accept})
     assert Image.open(io.BytesIO(response.content)).format == kind
     assert response.headers["content-type"] == f"image/{kind.lower()}"
     assert response.headers["x-seed"] == "7"
@@ -111,14 +109,16 @@ def test_bad_requests(
     text_to_image: ServerProcess, parameters: dict[str, object], text: str
 ) -> None:
     body = {"inputs": "a", "parameters": SMALL | parameters}
-    response = httpx.post(f"{text_to_image.url}/", json=body)
+    with text_to_image.client() as client:
+        response = client.post("/", json=body)
     assert response.status_code == 400
     assert text in response.json()["error"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"inputs": 3}', b"\xff\xd8\xff"])
 def test_bodies_that_are_no_request(text_to_image: ServerProcess, body: bytes) -> None:
-    response = httpx.post(text_to_image.url, content=body)
+    with text_to_image.client() as client:
+        response = client.post("/", content=body)
     assert response.status_code == 400
     assert response.json()["error"]
 
@@ -138,10 +138,12 @@ def test_the_token(make_server: MakeServer) -> None:
         assert refused.value.response.status_code == 401
         assert refusal(refused.value) == "Invalid bearer token."
         assert client_of(server, path, "s3cret").text_to_image("a", **SMALL).size == (64, 32)
-    assert httpx.get(server.url).status_code == 200
+    with server.client() as client:
+        assert client.get("/").status_code == 200
 
 
 def test_failures_are_worded_its_way(text_to_image: ServerProcess, tmp_path: Path) -> None:
-    response = httpx.post(text_to_image.url, json={"inputs": "oom", "parameters": SMALL})
+    with text_to_image.client() as client:
+        response = client.post("/", json={"inputs": "oom", "parameters": SMALL})
     assert response.status_code == 500
     assert response.json()["error"].startswith("Out of memory")

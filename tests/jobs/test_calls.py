@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -189,14 +190,16 @@ def test_stream_gives_what_is_new_and_then_nothing(make_client: MakeClient, tmp_
     gate.close()
     job_id = submit(client)
     gate.wait_reached()
-    pieces = []
-    while True:
+    pieces: list[dict[str, Any]] = []
+
+    def nothing_is_new_of_the_completed_job() -> bool:
         answer = client.get(f"/stream/{job_id}").json()
-        pieces += answer["stream"]
+        pieces.extend(answer["stream"])
         if pieces:
             gate.open()
-        if answer["status"] == "COMPLETED" and not answer["stream"]:
-            break
+        return answer["status"] == "COMPLETED" and not answer["stream"]
+
+    wait_until(nothing_is_new_of_the_completed_job)
     assert {"output": {"progress": {"step": 1, "steps": 2}}} in pieces
     assert pieces[-1]["output"]["content_type"] == "image/png"
     assert sum("body" in piece["output"] for piece in pieces) == 1

@@ -379,7 +379,7 @@ def seeds() -> list[bytes]:
 SEEDS = seeds()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(SEEDS), st.data())
 def test_damage_gives_a_picture_or_a_refusal(seed: bytes, draw: st.DataObject) -> None:
     damaged = bytearray(seed)
@@ -394,11 +394,11 @@ def test_damage_gives_a_picture_or_a_refusal(seed: bytes, draw: st.DataObject) -
         assert pixels.shape[2] == 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x20\0\0\0WEBP", b"BM", b""]),
     st.binary(max_size=200),
 )
-def test_garbage_behind_a_signature_is_refused(signature: bytes, rest: bytes) -> None:
+def test_garbage_behind_a_signature_never_breaks_it(signature: bytes, rest: bytes) -> None:
     with contextlib.suppress(ImageInvalid):
         decode(signature + rest)

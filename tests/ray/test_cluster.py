@@ -56,7 +56,11 @@ class Cluster:
         values = {"replica_gpus": 0, "replica_cpus": 0.1, "replica_jobs": 4} | deployment
         application = ray_application(settings, RaySettings.model_validate(values), FAKE_WORKER)
         serve.run(application)
-        wait_until(lambda: httpx.get(f"{self.url}/health").status_code == 200, START)
+        wait_until(lambda: httpx.get(f"{self.url}/health", timeout=START).is_success, START)
+
+    def metrics(self) -> str:
+        """What the service counts, in Prometheus' text format."""
+        return httpx.get(f"{self.url}/metrics", timeout=START).text
 
     def replicas(self) -> list[str]:
         """Names of the actors of the running replicas."""
@@ -133,7 +137,7 @@ def test_a_killed_replica_costs_none_of_200_requests(cluster: Cluster) -> None:
             return await asyncio.gather(*asked)
 
     assert asyncio.run(scenario()) == list(range(REQUESTS))
-    assert "runner_worker_restarts_total 0.0" not in httpx.get(f"{cluster.url}/metrics").text
+    assert "runner_worker_restarts_total 0.0" not in cluster.metrics()
 
 
 def test_who_leaves_is_no_longer_worked_for(cluster: Cluster) -> None:
@@ -156,7 +160,7 @@ def test_who_leaves_is_no_longer_worked_for(cluster: Cluster) -> None:
     asyncio.run(leave())
     wait_until(lambda: replicas_say("CALL paint CANCELLED"), START)
     gate.unlink()
-    wait_until(lambda: "JobCancelled" in httpx.get(f"{cluster.url}/metrics").text, START)
+    wait_until(lambda: "JobCancelled" in cluster.metrics(), START)
 
 
 def test_jobs_are_visible_through_the_same_port_whoever_runs_them(cluster: Cluster) -> None:
