@@ -32,7 +32,7 @@ def main() -> None:
 
 def _switched_off() -> dict[str, object]:
     """Every accelerator's setting at its default, whatever the environment says."""
-    names = (row.setting.partition("=")[0].lower() for row in CATALOGUE)
+    names = (row.name.lower() for row in CATALOGUE)
     return {name: Settings.model_fields[name].default for name in names}
 
 

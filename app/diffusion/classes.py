@@ -51,11 +51,6 @@ def pipeline_class(task: str, index: Mapping[str, object], model_id: str) -> Any
     )
 
 
-def accepted(pipeline: Any) -> frozenset[str]:
-    """Names of the arguments that a pipeline's call takes."""
-    return frozenset(parameters_of(pipeline)) - {"self"}
-
-
 def _class_for(task: str, own: Any, index: Mapping[str, object]) -> Any:
     """The named class itself, or the one of its family that does the task, or None."""
     does = _does(task, own)

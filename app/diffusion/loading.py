@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import transformers
 from app.diffusion.accelerators.active import Active
 from app.diffusion.accelerators.apply import apply
 from app.diffusion.arguments import prepare
-from app.diffusion.classes import accepted, pipeline_class
+from app.diffusion.classes import pipeline_class
 from app.diffusion.components import load_unet, load_vae, replace_scheduler
 from app.diffusion.devices import choose_device, choose_dtype, is_gpu
 from app.diffusion.ensure import ModelFiles, ensure_model
@@ -27,9 +26,8 @@ from app.errors import ModelNotLoaded
 from app.pipelines.base import Arguments
 from app.settings import Settings
 
-_log = logging.getLogger(__name__)
-
-_DENOISERS = ("transformer", "unet", "prior")
+_STORED_DENOISERS = ("transformer", "unet", "prior")
+"""Folders of a repository, the one whose weights' type counts first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,6 @@ class LoadedPipeline:
         device: where it runs.
         dtype: type of the denoiser's weights.
         profile: the model's rules.
-        accepts: names of the arguments that `pipe` takes.
         folder: the files it came from.
         active: its accelerators, already at work.
     """
@@ -50,7 +47,6 @@ class LoadedPipeline:
     device: torch.device
     dtype: torch.dtype
     profile: Profile
-    accepts: frozenset[str]
     folder: Path
     active: Active
 
@@ -93,7 +89,7 @@ def load(settings: Settings) -> LoadedPipeline:
             "choose a smaller model or a larger device."
         ) from error
     pipe.set_progress_bar_config(disable=True)
-    return LoadedPipeline(pipe, device, dtype, profile, accepted(pipe), folder, active)
+    return LoadedPipeline(pipe, device, dtype, profile, folder, active)
 
 
 def _from_disk(
@@ -171,7 +167,7 @@ def _refuse_pickles(weights: Weights, folder: Path, settings: Settings) -> None:
 
 def _stored_dtype(folder: Path) -> str | None:
     """Type in which the denoiser's weights are stored, as safetensors calls it."""
-    for name in _DENOISERS:
+    for name in _STORED_DENOISERS:
         for path in sorted((folder / name).glob("*.safetensors")):
             return stored_dtype(path)
     return None

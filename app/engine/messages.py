@@ -108,7 +108,6 @@ class Ready:
         concurrency: jobs that the worker takes at a time.
         load_seconds: from the start of the worker to this message.
         accelerators: names of the active ones.
-        safety_checker: whether images can be checked.
         usage: of loading and warming up.
     """
 
@@ -117,7 +116,6 @@ class Ready:
     concurrency: int
     load_seconds: float
     accelerators: tuple[str, ...] = ()
-    safety_checker: bool = True
     usage: Usage = Usage()
 
 

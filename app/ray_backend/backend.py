@@ -117,7 +117,6 @@ class RayBackend(JobsElsewhere):
             self._concurrency,
             ready.load_seconds,
             ready.accelerators,
-            ready.safety_checker,
         )
 
     async def _paint(self, job: Job) -> Pixels:

@@ -253,6 +253,7 @@ class Hub:
             lacks_memory = is_out_of_memory(error)
             if len(parts) == 1 and (rows == 1 or not lacks_memory):
                 return {parts[0]: error}
+        # From here on the error is gone, and with its traceback the tensors of the call.
         if lacks_memory:
             logger.warning("out of memory with %d rows: halving them", rows)
             self._limits.did_not_fit(rows, call.signature)

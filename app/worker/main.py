@@ -60,7 +60,6 @@ def _serve(settings: Settings, channel: Channel, inbox: Inbox) -> int:
             concurrency=loop.concurrency,
             load_seconds=time.monotonic() - start,
             accelerators=parts.loaded.active.names,
-            safety_checker=parts.safety is not None,
             usage=loop.usage(),
         )
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -118,9 +117,10 @@ def test_a_waiting_job_hears_how_it_moves_up(start_service: StartService, gate: 
     gate.close()
     service = start_service(MODEL_ID="some/model").wait_ready()
     with service.client() as client, ThreadPoolExecutor(4) as pool:
-        post: Callable[[str], object] = lambda name: client.post(  # noqa: E731
-            "/text-to-image", json=TINY, headers={"X-Request-Id": name}
-        )
+
+        def post(name: str) -> None:
+            client.post("/text-to-image", json=TINY, headers={"X-Request-Id": name})
+
         pool.submit(post, "first")
         gate.wait_reached()
         pool.submit(post, "second")

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from app.diffusion.classes import accepted
 from app.diffusion.loading import load
 from app.engine.messages import Inputs
 from app.pipelines import PIPELINES
@@ -36,7 +35,7 @@ def with_guided_attention(parts: Parts) -> Parts:
         **parts.loaded.pipe.components, requires_safety_checker=False, pag_applied_layers="mid"
     )
     pipe.set_progress_bar_config(disable=True)
-    loaded = replace(parts.loaded, pipe=pipe, accepts=accepted(pipe))
+    loaded = replace(parts.loaded, pipe=pipe)
     return assemble(loaded, Settings(pipeline="text-to-image", model_id="some/model"))
 
 

@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from app.diffusion.accelerators.active import Active
-from app.diffusion.classes import accepted
 from app.diffusion.loading import load
 from app.engine import channel
 from app.engine.channel import Channel
@@ -210,7 +209,7 @@ def test_a_preview_comes_with_every_second_step(worker: Worker) -> None:
 
 def test_a_model_without_a_vae_has_no_previews(settings: Settings) -> None:
     pipe = without_vae()
-    loaded = replace(load(settings), pipe=pipe, accepts=accepted(pipe))
+    loaded = replace(load(settings), pipe=pipe)
     worker = Worker(assemble(loaded, settings))
     for seed in range(4):  # more than previews are learnt from
         worker.ask(Run("job", inputs(seed, steps=3), preview_every=1))

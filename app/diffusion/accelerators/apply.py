@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +27,6 @@ from app.diffusion.accelerators.catalogue import (
 )
 from app.errors import ModelNotLoaded
 from app.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 Reset = Callable[[], None]
 Apply = Callable[[Any, Settings, torch.device], Reset | None]
@@ -91,17 +88,17 @@ def _check(row: Accelerator, pipe: Any, device: torch.device) -> None:
         other = Denoiser.UNET if row.denoiser is Denoiser.TRANSFORMER else Denoiser.TRANSFORMER
         raise ModelNotLoaded(
             f"{row.setting} works on models with a {row.denoiser}; {type(pipe).__name__} has a "
-            f"{other}: unset {_name(row)}."
+            f"{other}: unset {row.name}."
         )
     if row.cuda and device.type != "cuda":
         raise ModelNotLoaded(
             f"{row.setting} needs an NVIDIA GPU, and the model runs on {device}: unset "
-            f"{_name(row)} or start the container with `--gpus all`."
+            f"{row.name} or start the container with `--gpus all`."
         )
     if row.package is not None and importlib.util.find_spec(row.package.module) is None:
         raise ModelNotLoaded(
             f"{row.setting} needs the package {row.package.module}, which is not installed: "
-            f"`pip install -r {row.package.requirements}`, or unset {_name(row)}."
+            f"`pip install -r {row.package.requirements}`, or unset {row.name}."
         )
 
 
@@ -113,17 +110,12 @@ def _put_on(row: Accelerator, pipe: Any, settings: Settings, device: torch.devic
     except (RuntimeError, ValueError, ImportError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ModelNotLoaded(
-            f"{_label(row, settings)} cannot work here: {reason}. Unset {_name(row)} to go "
+            f"{_label(row, settings)} cannot work here: {reason}. Unset {row.name} to go "
             "without it."
         ) from error
 
 
-def _name(row: Accelerator) -> str:
-    """The environment variable alone."""
-    return row.setting.partition("=")[0]
-
-
 def _label(row: Accelerator, settings: Settings) -> str:
     """The setting as people write it, with the value where there is a choice: `CACHE=…`."""
-    value = getattr(settings, _name(row).lower())
-    return _name(row) if value is True else f"{_name(row)}={value}"
+    value = getattr(settings, row.name.lower())
+    return row.name if value is True else f"{row.name}={value}"

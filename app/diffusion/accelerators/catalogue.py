@@ -83,6 +83,16 @@ class Accelerator:
     keeps_state: bool = False
     takes_loras: bool = True
 
+    @property
+    def name(self) -> str:
+        """The environment variable alone."""
+        return self.setting.partition("=")[0]
+
+    @property
+    def value(self) -> str:
+        """The value that is meant, empty for any."""
+        return self.setting.partition("=")[2]
+
 
 _OFFLOAD_EXCLUDES = (
     ("SFAST", "its CUDA graphs hold the weights' addresses"),
@@ -159,9 +169,8 @@ def requested(settings: object) -> tuple[Accelerator, ...]:
 
 
 def _is_asked(row: Accelerator, settings: object) -> bool:
-    name, _, value = row.setting.partition("=")
-    wanted = getattr(settings, name.lower())
-    return wanted == value if value else bool(wanted)
+    wanted = getattr(settings, row.name.lower())
+    return wanted == row.value if row.value else bool(wanted)
 
 
 def contradiction(rows: Iterable[Accelerator]) -> str:
@@ -169,7 +178,7 @@ def contradiction(rows: Iterable[Accelerator]) -> str:
     for one, other in combinations(rows, 2):
         for row, excluded in ((one, other), (other, one)):
             for setting, reason in row.excludes:
-                if excluded.setting.partition("=")[0] == setting:
+                if excluded.name == setting:
                     return f"{row.setting} and {setting} exclude each other ({reason}): unset one"
     return ""
 
