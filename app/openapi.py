@@ -65,7 +65,7 @@ def _conform_schema(node: Any) -> None:
 
 
 def _conform_field(name: str, field: Document, profile: Profile) -> None:
-    """The loaded model's own size; for the page, what to begin with and what is not to be chosen.
+    """The loaded model's own size and frame rate; what the page begins with, or does not offer.
 
     A default is what a request without the field gets. `x-start` is what suits the model best.
     """
@@ -73,6 +73,8 @@ def _conform_field(name: str, field: Document, profile: Profile) -> None:
         return
     if profile.default_size and name in ("width", "height"):
         field["default"] = profile.default_size[name == "height"]
+    if profile.native_fps and name == "fps":
+        field["default"] = profile.native_fps
     if name in profile.start_values:
         field["x-start"] = profile.start_values[name]
     if name in dict(profile.forced):

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         tuple(DoorName), description="Protocols to offer, separated by commas; default all of them."
     )
     hf_token: SecretStr | None = Field(None, description="Token for gated models on the Hub.")
-    version: str = Field("1.0.0", description="What /version reports.")
+    version: str = Field("1.0.0", description="What /version reports: a semantic version.")
     verbose_logging: bool = Field(False, description="Log at DEBUG, the libraries' chatter too.")
     log_format: LogFormat = Field(LogFormat.TEXT, description="text or json: the log's form.")
     log_prompts: bool = Field(False, description="Write prompts into the log.")

@@ -65,7 +65,7 @@ class Profile:
         dropped: arguments never passed on.
         native_size: (width, height) in pixels that the model was trained for.
         size_range: shortest and longest side in pixels that the model can make.
-        native_fps: frames per second of its videos, where that is not the API's own default.
+        native_fps: frames per second of a video whose request names none.
     """
 
     name: str

@@ -56,6 +56,7 @@ class Backend(Protocol):
         job_id: str | None = None,
         preview_every: int = 0,
         time_limit: float | None = None,
+        runs_alone: bool = False,
     ) -> Job:
         """Accept a job.
 
@@ -66,6 +67,7 @@ class Backend(Protocol):
             job_id: id that the client chose; a taken one is replaced.
             preview_every: bring a preview with every n-th step; 0 for none.
             time_limit: seconds it may take, queueing included; REQUEST_TIMEOUT if None.
+            runs_alone: not to run it beside others: it may have ended a worker.
 
         Raises:
             Overloaded: there is no room; ShuttingDown: there will be none.

@@ -94,7 +94,7 @@ class Job:
         deadline: when it has to be finished.
         preview_every: whether every n-th step brings a preview; 0 for none.
         attempts: how often a worker started it.
-        is_suspect: whether a worker died while it ran beside others: it runs alone from then on.
+        runs_alone: whether nothing may run beside it: a worker died while it ran.
         inference_seconds: what the pipeline call took.
         rows: outputs in its forward passes, those of other jobs included, on average; 0 while
             unknown.
@@ -109,7 +109,7 @@ class Job:
     deadline: float
     preview_every: int = 0
     attempts: int = 0
-    is_suspect: bool = False
+    runs_alone: bool = False
     progress: Progress = Progress(State.QUEUED)
     started: float | None = None
     finished: float | None = None

@@ -123,6 +123,7 @@ class Runner:
         preview_every: int = 0,
         size: tuple[int, int] | None = None,
         time_limit: float | None = None,
+        runs_alone: bool = False,
     ) -> Job:
         """Check a request and queue it.
 
@@ -135,6 +136,7 @@ class Runner:
             size: (width, height) to bring the input image to, where params have none; its own
                 if None.
             time_limit: seconds it may take, queueing included; REQUEST_TIMEOUT if None.
+            runs_alone: not to run it beside others: it may have ended a worker.
 
         Raises:
             BadRequest: what is wrong with the request.
@@ -150,6 +152,7 @@ class Runner:
                 job_id=job_id,
                 preview_every=preview_every,
                 time_limit=time_limit,
+                runs_alone=runs_alone,
             )
         except RunnerError as error:
             self._on_refusal(door, error)

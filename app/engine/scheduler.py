@@ -39,13 +39,13 @@ class Scheduler:
     def next(self, now: float, free_slots: int, *, is_idle: bool) -> Job | None:
         """Take the first job that is still in time, if the worker has a place for it.
 
-        A job that is suspected of having ended a worker gets its place when the worker `is_idle`.
+        A job that runs alone gets its place when the worker `is_idle`.
         """
         if free_slots < 1:
             return None
         for job in self._waiting.values():
             if job.deadline > now:
-                return self._waiting.pop(job.id) if is_idle or not job.is_suspect else None
+                return self._waiting.pop(job.id) if is_idle or not job.runs_alone else None
         return None
 
     def remove(self, job_id: str) -> Job | None:

@@ -83,6 +83,7 @@ class LocalService:
         job_id: str | None = None,
         preview_every: int = 0,
         time_limit: float | None = None,
+        runs_alone: bool = False,
     ) -> Job:
         """Accept a job; see `Backend.submit`. A taken `job_id` is replaced by a new one."""
         self._refuse_if_closed()
@@ -90,7 +91,7 @@ class LocalService:
         if job_id is None or self.find(job_id):
             job_id = uuid.uuid4().hex
         deadline = now + (self._settings.request_timeout if time_limit is None else time_limit)
-        job = Job(job_id, door, inputs, image, now, deadline, preview_every)
+        job = Job(job_id, door, inputs, image, now, deadline, preview_every, runs_alone=runs_alone)
         self._queue.add(job)
         self._dispatch()
         return job
@@ -186,7 +187,7 @@ class LocalService:
             if self._draining:
                 job.fail(errors.ShuttingDown(), self._clock())
             elif job.attempts < MAX_ATTEMPTS:
-                job.is_suspect = job.is_suspect or len(interrupted) > 1
+                job.runs_alone = job.runs_alone or len(interrupted) > 1
                 job.update(Progress(State.QUEUED))
                 retried.append(job)
             else:
@@ -225,7 +226,7 @@ class LocalService:
         worker = self._supervisor.ready
         if worker is None or self._supervisor.state is not WorkerState.READY:
             return 0
-        if any(job.is_suspect for job in self._running.values()):
+        if any(job.runs_alone for job in self._running.values()):
             return 0
         return worker.concurrency - len(self._running)
 

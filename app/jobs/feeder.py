@@ -154,6 +154,7 @@ class Feeder:
             job_id=_engine_id(durable),
             preview_every=int(self._runner.settings.previews),
             time_limit=math.inf,  # it has its own, from its start
+            runs_alone=durable.attempts > 0,
         )
 
     async def _follow(self, run: QueuedRun) -> None:

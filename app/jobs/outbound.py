@@ -105,6 +105,12 @@ async def checked_addresses(url: httpx.URL, resolve: Resolve, allow_private: boo
     return addresses
 
 
+def host_of(url: str) -> str:
+    """The beginning of a checked webhook's URL, up to its path."""
+    parsed = httpx.URL(url)
+    return f"{parsed.scheme}://{parsed.netloc.decode()}/"
+
+
 class Outbound:
     """Fetches images and calls webhooks."""
 
@@ -132,16 +138,21 @@ class Outbound:
         if parsed.userinfo:
             raise UrlRefused("A URL must not hold a user's name or password.")
 
-    async def check_webhook(self, url: str) -> None:
+    async def check_webhook(self, url: str) -> str:
         """Refuse a webhook that can be seen to be unusable; each call of it is checked again.
+
+        Returns:
+            The URL with its scheme and host in small letters, and at least a slash for its path.
 
         Raises:
             UrlRefused: what is wrong with it.
         """
         self.check_url(url, schemes=WEBHOOK_SCHEMES)
+        parsed = httpx.URL(url)
         with contextlib.suppress(httpx.ConnectError, TimeoutError):  # it may have a name later
             async with asyncio.timeout(LOOKUP_SECONDS):
-                await checked_addresses(httpx.URL(url), self._resolve, self._allow_private)
+                await checked_addresses(parsed, self._resolve, self._allow_private)
+        return str(parsed if parsed.path != "/" else parsed.copy_with(path="/"))
 
     async def image(self, url: str, max_bytes: int) -> bytes:
         """Download an image file over https.

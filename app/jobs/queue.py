@@ -270,12 +270,14 @@ class JobQueue:
 
     async def _refuse_if_images_are_too_many(self, image: bytes | None) -> None:
         limit = self._runner.settings.results_limit_bytes
-        if image is None or await self._store.call(JobStore.image_bytes) + len(image) <= limit:
+        allowed = f"{limit / MEBIBYTE:g} MiB (RESULTS_LIMIT_MB)"
+        if image is None:
             return
-        raise errors.Overloaded(
-            f"The input images of jobs take {limit / MEBIBYTE:g} MiB (RESULTS_LIMIT_MB).",
-            NO_ROOM_RETRY,
-        )
+        if len(image) > limit:
+            raise errors.RequestTooLarge(f"The image takes more than {allowed}.")
+        if not await self._store.call(JobStore.has_room_for_image, len(image)):
+            message = f"the input images of waiting jobs take {allowed}."
+            raise errors.Overloaded(message, NO_ROOM_RETRY)
 
     def _drop(self, job_id: str) -> None:
         self._feeder.cancel(job_id)

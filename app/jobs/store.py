@@ -76,9 +76,25 @@ class JobStore:
             if order.image is not None:
                 self._connection.execute("INSERT INTO images VALUES (?, ?)", (job_id, order.image))
 
-    def image_bytes(self) -> int:
-        """Size of all input images that are kept."""
-        return self._number("SELECT ifnull(sum(length(data)), 0) FROM images")
+    def has_room_for_image(self, size: int) -> bool:
+        """Whether an input image of so many bytes may be kept.
+
+        The oldest jobs that failed make room for it: theirs are kept for a retry only.
+        """
+        excess = self._number("SELECT ifnull(sum(length(data)), 0) FROM images")
+        excess += size - self._most_bytes
+        if excess <= 0:
+            return True
+        rows = self._connection.execute(
+            f"""SELECT job_id, length(data) AS taken FROM images JOIN jobs ON jobs.id = job_id
+                WHERE NOT {_ALIVE} ORDER BY finished"""
+        ).fetchall()
+        for row in rows:
+            self.remove(row["job_id"])
+            excess -= row["taken"]
+            if excess <= 0:
+                return True
+        return False
 
     def retry(self, job_id: str) -> bool:
         """Queue a job that failed or timed out again, behind all others."""
@@ -196,13 +212,17 @@ class JobStore:
 
     def end(self, job_id: str, state: JobState, error: str, now: float) -> bool:
         """End a job without a result; False if it has ended already."""
-        return self._changed(
-            f"UPDATE jobs SET state = :state, error = :error, {_ENDED} WHERE id = :id AND {_ALIVE}",
-            id=job_id,
-            state=state,
-            error=error,
-            now=now,
-        )
+        with self._transaction():
+            if state is JobState.CANCELLED:  # it cannot be retried
+                self._connection.execute("DELETE FROM images WHERE job_id = ?", (job_id,))
+            return self._changed(
+                f"""UPDATE jobs SET state = :state, error = :error, {_ENDED}
+                    WHERE id = :id AND {_ALIVE}""",
+                id=job_id,
+                state=state,
+                error=error,
+                now=now,
+            )
 
     def recover(self, most_attempts: int, now: float) -> tuple[int, int]:
         """After the end of the process: running jobs wait again, or fail at their last start.
@@ -266,17 +286,19 @@ class JobStore:
         Those of which a webhook is still to hear go last.
         """
         rows = self._connection.execute(
-            """SELECT job_id, sum(length(data)) AS taken FROM files JOIN jobs ON jobs.id = job_id
-                GROUP BY job_id HAVING taken > 0 ORDER BY webhook_due IS NOT NULL, finished"""
+            """SELECT job_id, sum(length(data)) AS taken, webhook_due IS NOT NULL AS awaited
+                FROM files JOIN jobs ON jobs.id = job_id
+                GROUP BY job_id HAVING taken > 0 ORDER BY awaited, finished"""
         ).fetchall()
         total: int = sum(row["taken"] for row in rows)
         if total + size <= self._most_bytes:
             return total
         for row in rows:
+            share = 1.0 if row["awaited"] else _KEPT_SHARE
+            if total + size <= share * self._most_bytes:
+                break
             self.remove(row["job_id"])
             total -= row["taken"]
-            if total + size <= _KEPT_SHARE * self._most_bytes:
-                break
         return total
 
     # Webhooks ---------------------------------------------------------------------------
@@ -315,6 +337,7 @@ class JobStore:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
+            self._at_most = None  # what was removed in it is there again
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise

@@ -1,22 +1,23 @@
 """Tells the URLs that clients named of the ends of their jobs.
 
 A call is due from the transaction that ends the job until it was answered with 200, or was tried
-three times: it survives the process, too. A receiver may hear of a job twice, never not at all.
+three times: it survives the process, too. A receiver may hear of a job twice; not at all only where
+none answers within an hour of the job's own time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from app.errors import UrlRefused
 from app.jobs.answers import status_body
 from app.jobs.durable import DurableJob
-from app.jobs.outbound import Outbound
+from app.jobs.outbound import Outbound, host_of
 from app.jobs.store import JobStore
 from app.jobs.store_thread import StoreThread
 
@@ -27,12 +28,14 @@ PAUSE = 10.0
 """Seconds between two tries."""
 AT_ONCE = 16
 """Calls under way at a time."""
-PER_HOST = 2
-"""Calls under way to one host: a silent one does not keep the others from hearing."""
+PER_HOST = 8
+"""Calls under way to one host."""
+PER_SILENT_HOST = 1
+"""Those to a host that did not answer the last one: it does not keep others from hearing."""
 RETRY_WRITE = 1.0
 """Seconds between attempts to write down that a call was made, to a disk that is full."""
 TICK = 0.2
-"""Seconds between looks for what is due."""
+"""Seconds between looks for what is due, unless a call has ended."""
 
 
 class WebhookSender:
@@ -45,6 +48,8 @@ class WebhookSender:
         self._task: asyncio.Task[None] | None = None
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
+        self._silent: set[str] = set()
+        self._wake = asyncio.Event()
 
     def start(self) -> None:
         """Begin."""
@@ -59,27 +64,29 @@ class WebhookSender:
 
     async def _work(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
-            if not self._store.is_open or len(self._calls) >= AT_ONCE:
-                continue
+            self._wake.clear()
             try:
-                due = await self._due()
-            except sqlite3.Error:
-                logger.exception("the webhooks that are due cannot be read")
-                continue
-            for job in due:
-                self._begin(job)
+                if self._store.is_open and len(self._calls) < AT_ONCE:
+                    for job in await self._due():
+                        self._begin(job)
+            except Exception:  # the edge of the task: it must not end
+                logger.exception("the webhooks that are due cannot be called")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._wake.wait()
 
     async def _due(self) -> list[DurableJob]:
         """Those to call next; those under way are due as well, and must not hide the others."""
-        busy = tuple(host for host, calls in self._hosts.items() if calls >= PER_HOST)
+        busy = tuple(host for host in self._hosts if not self._is_free(host))
         most = AT_ONCE + len(self._calls)
         return await self._store.call(JobStore.due_webhooks, self._clock(), most, busy)
 
+    def _is_free(self, host: str) -> bool:
+        return self._hosts[host] < (PER_SILENT_HOST if host in self._silent else PER_HOST)
+
     def _begin(self, job: DurableJob) -> None:
-        host = _host(job.webhook)
-        is_free = len(self._calls) < AT_ONCE and self._hosts[host] < PER_HOST
-        if job.id not in self._calls and is_free:
+        host = host_of(job.webhook)
+        if job.id not in self._calls and len(self._calls) < AT_ONCE and self._is_free(host):
             self._hosts[host] += 1
             self._calls[job.id] = asyncio.create_task(self._report(job, host))
 
@@ -95,6 +102,7 @@ class WebhookSender:
         finally:
             del self._calls[job.id]
             self._hosts -= Counter([host])
+            self._wake.set()
 
     async def _note(self, job: DurableJob, due: float | None) -> None:
         """Write down that a call was made; until that is done it is not made again."""
@@ -109,20 +117,17 @@ class WebhookSender:
         """Whether there is nothing more to do."""
         files = await self._store.call(JobStore.files, job.id)
         body = await asyncio.to_thread(status_body, job, files)
+        host = host_of(job.webhook)
         try:
             status = await self._outbound.post(job.webhook, body)
+            self._silent.discard(host)
         except UrlRefused as error:
             logger.warning("job %s: webhook: %s", job.id, error)
             return True
         except OSError as error:
             logger.warning("job %s: webhook: no answer: %s", job.id, error)
+            self._silent.add(host)
             return False
         if status != 200:
             logger.warning("job %s: webhook: answered %d", job.id, status)
         return status == 200
-
-
-def _host(url: str) -> str:
-    """The beginning of a URL up to its path."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -153,15 +153,14 @@ class JobsDoor:
 
     async def _accept(self, request: Request, limit: int, retention: float) -> DurableJob:
         asked = await self._codecs.run(parse_request, await _read_body(request, limit))
-        if asked.webhook:
-            await self._outbound.check_webhook(asked.webhook)
+        webhook = await self._outbound.check_webhook(asked.webhook) if asked.webhook else ""
         params, image = await read_input(self._runner.pipeline, asked.input, self._outbound, limit)
         policy = asked.policy or Policy()
         order = JobOrder(
             params,
             image,
             DOOR,
-            webhook=asked.webhook or "",
+            webhook=webhook,
             execution_timeout=policy.execution_timeout / SECOND,
             ttl=policy.ttl / SECOND,
             low_priority=policy.low_priority,

@@ -71,6 +71,7 @@ class JobsElsewhere(ABC):
         job_id: str | None = None,
         preview_every: int = 0,
         time_limit: float | None = None,
+        runs_alone: bool = False,  # noqa: ARG002  # it is the host's worker that would die
     ) -> Job:
         """Accept a job; see `Backend.submit`."""
         if self._closed:

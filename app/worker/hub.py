@@ -241,10 +241,11 @@ class Hub:
         call = parts[0].call
         try:
             with self._threads.for_call(call, rows):
-                if not pads:
-                    return run(parts)
-                with self._limits.watching(rows * call.row_size):
-                    outcomes = run(parts, self._limits.padded(rows))
+                if pads:
+                    with self._limits.watching(rows * call.row_size):
+                        outcomes = run(parts, self._limits.padded(rows))
+                else:
+                    outcomes = run(parts)
             self._limits.did_fit(rows, call.signature)
             return outcomes
         except Exception as error:

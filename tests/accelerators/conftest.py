@@ -11,6 +11,7 @@ import torch
 from diffusers.models.attention_dispatch import attention_backend
 from PIL import Image
 
+from app.diffusion.classes import parameters_of
 from app.diffusion.loading import LoadedPipeline, load
 from app.settings import Settings
 from tests import checkpoints
@@ -54,9 +55,10 @@ def generate(
     """Float pixels in 0…1 of one small image (or video), always of the same noise."""
     loaded.active.reset()
     arguments: dict[str, Any] = {"height": 64, "width": 64, "output_type": "pt"}
-    if "image" in loaded.accepts:
+    parameters = parameters_of(loaded.pipe)
+    if "image" in parameters:
         arguments |= {"image": Image.new("RGB", (64, 64), (120, 60, 30)), "num_frames": 3}
-    if "prompt" in loaded.accepts:
+    if "prompt" in parameters:
         arguments["prompt"] = "a cat"
     arguments["generator"] = torch.Generator().manual_seed(7)
     arguments["num_inference_steps"] = num_inference_steps

@@ -71,10 +71,10 @@ def test_position_and_removal() -> None:
     assert queue.remove("a") is None
 
 
-def test_a_suspect_waits_until_the_worker_is_idle() -> None:
+def test_a_job_that_runs_alone_waits_until_the_worker_is_idle() -> None:
     queue = Scheduler(limit=2)
     suspect = job("suspect")
-    suspect.is_suspect = True
+    suspect.runs_alone = True
     queue.add(suspect)
     queue.add(job("next"))
     assert queue.next(0, free_slots=1, is_idle=False) is None

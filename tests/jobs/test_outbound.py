@@ -13,7 +13,7 @@ import pytest
 from app.errors import ImageInvalid, UrlRefused
 from app.jobs import outbound
 from app.jobs.addresses import is_public
-from app.jobs.outbound import Outbound
+from app.jobs.outbound import Outbound, host_of
 from tests.jobs.conftest import Receiver
 
 Result = TypeVar("Result")
@@ -205,3 +205,18 @@ def test_a_webhook_is_checked_before_its_job_is_taken() -> None:
     for url in ("http://xn--/", "http://hook.example:99999999999999999999999/"):
         with pytest.raises(UrlRefused, match="not a URL"):
             run(Outbound().check_webhook(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "kept", "host"),
+    [
+        ("HTTPS://Hooks.Example", "https://hooks.example/", "https://hooks.example/"),
+        ("http://a.example:81?x=1", "http://a.example:81/?x=1", "http://a.example:81/"),
+        ("https://a.example:443/Path", "https://a.example/Path", "https://a.example/"),
+    ],
+)
+def test_a_webhook_is_kept_as_its_host_is_called(url: str, kept: str, host: str) -> None:
+    outbound = Outbound(resolve=resolver(["93.184.215.14"]))
+    assert run(outbound.check_webhook(url)) == kept
+    assert host_of(kept) == host
+    assert kept.startswith(host)

@@ -171,7 +171,7 @@ def test_hosts_that_are_busy_are_passed_over(store: JobStore) -> None:
     for job_id, url in (("a", "https://slow/1"), ("b", "https://slow/2"), ("c", "https://quick")):
         add(store, job_id, webhook=url)
         store.end(job_id, JobState.FAILED, "why", 10.0)
-    assert [job.id for job in store.due_webhooks(10.0, 1, ("https://slow",))] == ["c"]
+    assert [job.id for job in store.due_webhooks(10.0, 1, ("https://slow/",))] == ["c"]
 
 
 def test_an_expired_job_stays_until_its_webhook_was_called(store: JobStore) -> None:
@@ -209,3 +209,36 @@ def test_the_oldest_results_make_room(store: JobStore) -> None:
     kept = [job_id for job_id in ("reported", "old", "new", "newest") if store.find(job_id, 0.0)]
     assert kept == ["reported", "newest"]
     assert store.files("newest") == (file,)
+
+
+def test_the_image_of_a_cancelled_job_is_gone(store: JobStore) -> None:
+    add(store, "a", "b", image=b"x" * 60)
+    store.end("a", JobState.CANCELLED, "", 1.0)
+    assert store.image("a") is None
+    assert store.image("b") is not None
+    assert store.has_room_for_image(40)
+    assert not store.has_room_for_image(41)
+
+
+def test_room_is_not_made_at_the_cost_of_webhooks(store: JobStore) -> None:
+    large = File(b"x" * 9, "image/png", 1, False)
+    add(store, "plain")
+    add(store, *(f"hook{i}" for i in range(10)), webhook="https://hook/")
+    store.complete("plain", [large], "[]", 1.0)
+    for i in range(10):
+        store.complete(f"hook{i}", [large], "[]", 2.0 + i)
+    add(store, "new")
+    store.complete("new", [large], "[]", 20.0)
+    assert store.find("plain", 20.0) is None
+    assert all(store.find(f"hook{i}", 20.0) for i in range(10))
+
+
+def test_a_failed_write_does_not_spoil_what_is_known_of_the_room(store: JobStore) -> None:
+    old, broken = File(b"x" * 60, "image/png", 1, False), File(b"", "", 1, False, None)  # type: ignore[arg-type]
+    add(store, "old", "failing", "new")
+    store.complete("old", [old], "[]", 1.0)
+    with pytest.raises(sqlite3.IntegrityError):
+        store.complete("failing", [old, broken], "[]", 2.0)
+    assert store.find("old", 2.0) is not None
+    store.complete("new", [old], "[]", 3.0)
+    assert store.find("old", 3.0) is None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import Overloaded
+from app.errors import Overloaded, RequestTooLarge
 from app.jobs import webhooks
 from app.jobs.durable import DurableJob, JobState
 from app.jobs.store import JobStore
@@ -57,6 +57,7 @@ def test_a_silent_receiver_does_not_keep_others_from_hearing(
     make_settings: MakeSettings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "AT_ONCE", 4)
+    monkeypatch.setattr(webhooks, "PER_HOST", 3)
 
     async def main(silent: str) -> None:
         async with running(make_settings(allow_private_urls=True)) as (_, services):
@@ -73,10 +74,15 @@ def test_input_images_have_a_limit(make_settings: MakeSettings) -> None:
     async def main() -> None:
         async with running(make_settings(results_limit_mb=1, job_limit=9)) as (_, services):
             store = services.queue._store
+            refuse = services.queue._refuse_if_images_are_too_many
             await store.call(JobStore.add, "a", "text-to-image", order(image=b"x" * MEBIBYTE), 1e9)
             with pytest.raises(Overloaded, match="RESULTS_LIMIT_MB"):
-                await services.queue._refuse_if_images_are_too_many(b"x")
-            await services.queue._refuse_if_images_are_too_many(None)
+                await refuse(b"x")
+            await refuse(None)
+            with pytest.raises(RequestTooLarge, match="RESULTS_LIMIT_MB"):
+                await refuse(b"x" * (MEBIBYTE + 1))
+            await store.call(JobStore.end, "a", JobState.FAILED, "why", 1e9)
+            await refuse(b"x")  # what failed makes room
 
     asyncio.run(main())
 

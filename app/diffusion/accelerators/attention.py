@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 
-from app.diffusion.accelerators.denoiser import denoisers_of
+from app.diffusion.accelerators.denoiser import require_denoisers
 from app.settings import Settings
 
 _PROBE = (1, 64, 8, 64)
@@ -21,7 +21,7 @@ def choose_backend(pipe: Any, settings: Settings, device: torch.device) -> None:
         ValueError: there is no such backend, or the model's attention does not ask for one.
         RuntimeError: it is not installed, or does not run on this device in this type.
     """
-    for model in denoisers_of(pipe).values():
+    for model in require_denoisers(pipe):
         processors = (getattr(module, "processor", None) for module in model.modules())
         if not any(hasattr(processor, "_attention_backend") for processor in processors):
             raise ValueError(f"{type(model).__name__} calls PyTorch's attention directly")

@@ -10,7 +10,7 @@ import diffusers
 import torch
 
 from app.diffusion.accelerators.catalogue import Cache
-from app.diffusion.accelerators.denoiser import denoisers_of
+from app.diffusion.accelerators.denoiser import require_denoisers
 from app.settings import Settings
 
 
@@ -20,7 +20,7 @@ def enable(pipe: Any, settings: Settings, _device: torch.device) -> Callable[[],
     Raises:
         ValueError: the model or its pipeline is not made for it.
     """
-    models = denoisers_of(pipe).values()
+    models = require_denoisers(pipe)
     for model in models:
         if not hasattr(model, "enable_cache"):
             raise ValueError(f"{type(model).__name__} has no cache across steps")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from app.diffusion.accelerators.denoiser import denoisers_of
+from app.diffusion.accelerators.denoiser import require_denoisers
 from app.settings import Settings
 
 RECOMPILE_LIMIT = 64
@@ -35,7 +35,7 @@ def compile_denoiser(pipe: Any, settings: Settings, _device: torch.device) -> No
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     # Else two dimensions that are equal at first, as rows and tokens can be, stay tied for ever.
     torch.fx.experimental._config.use_duck_shape = False
-    for model in denoisers_of(pipe).values():
+    for model in require_denoisers(pipe):
         if type(model).__name__ == "UNetSpatioTemporalConditionModel":
             model._repeated_blocks = _VIDEO_BLOCKS
         model.compile_repeated_blocks(fullgraph=True, dynamic=True, backend=backend)

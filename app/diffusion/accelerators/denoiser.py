@@ -12,3 +12,15 @@ def denoisers_of(pipe: Any) -> dict[str, Any]:
     """The UNet or the transformers of a diffusers pipeline, by attribute."""
     found = ((name, getattr(pipe, name, None)) for name in NAMES)
     return {name: module for name, module in found if module is not None}
+
+
+def require_denoisers(pipe: Any) -> list[Any]:
+    """The same without their names.
+
+    Raises:
+        ValueError: there are none that an accelerator could change.
+    """
+    found = list(denoisers_of(pipe).values())
+    if not found:
+        raise ValueError(f"{type(pipe).__name__} has neither a UNet nor a transformer")
+    return found

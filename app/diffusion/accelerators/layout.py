@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from app.diffusion.accelerators.denoiser import denoisers_of
+from app.diffusion.accelerators.denoiser import require_denoisers
 from app.settings import Settings
 
 
@@ -25,7 +25,7 @@ def fuse_qkv(pipe: Any, _settings: Settings, _device: torch.device) -> None:
     Raises:
         ValueError: the model has no such operation.
     """
-    for model in denoisers_of(pipe).values():
+    for model in require_denoisers(pipe):
         if not hasattr(model, "fuse_qkv_projections"):
             raise ValueError(f"{type(model).__name__} has no fused projections")
         model.fuse_qkv_projections()

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from app.diffusion.accelerators.denoiser import denoisers_of
+from app.diffusion.accelerators.denoiser import require_denoisers
 from app.settings import Settings
 
 FP8_CAPABILITY = (8, 9)
@@ -17,7 +17,7 @@ def int8(pipe: Any, _settings: Settings, _device: torch.device) -> None:
     """Keep the linear layers' weights as int8, one scale a row."""
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-    for model in denoisers_of(pipe).values():
+    for model in require_denoisers(pipe):
         quantize_(model, Int8WeightOnlyConfig())
 
 
@@ -40,11 +40,11 @@ def fp8(pipe: Any, _settings: Settings, device: torch.device) -> None:
             "8.9; QUANTIZE=fp8-storage saves the same memory"
         )
     config = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow())
-    for model in denoisers_of(pipe).values():
+    for model in require_denoisers(pipe):
         quantize_(model, config)
 
 
 def fp8_storage(pipe: Any, _settings: Settings, _device: torch.device) -> None:
     """Keep the weights as fp8 and widen each layer's while it computes."""
-    for model in denoisers_of(pipe).values():
+    for model in require_denoisers(pipe):
         model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=model.dtype)
