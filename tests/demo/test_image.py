@@ -19,8 +19,8 @@ ASKED = 12
 
 @pytest.fixture(scope="module")
 def strong(image_pipeline: StableDiffusionPipeline) -> Table:
-    """Return the table of held-out captions with eight steps and a guidance scale of 5."""
-    return table(image_pipeline, 8, 5.0)
+    """Return the table of held-out captions with eight steps and a guidance scale of 3."""
+    return table(image_pipeline, 8, 3.0)
 
 
 def table(pipeline: StableDiffusionPipeline, steps: int, guidance: float) -> Table:
@@ -36,8 +36,8 @@ def many(
 
 
 def test_held_out_captions_at_eight_steps(strong: Table) -> None:
-    assert strong.rate("sky", "ground") >= 0.9
-    assert strong.rate() >= 0.8
+    assert strong.rate("sky", "ground") >= 0.95
+    assert strong.rate() >= 0.9
 
 
 def test_four_steps_are_recognisable(image_pipeline: StableDiffusionPipeline) -> None:
