@@ -25,7 +25,7 @@ from greenlet import getcurrent, greenlet
 
 from app.engine.messages import Lora
 from app.errors import JobCancelled
-from app.worker.calls import Call, Part, joined, run
+from app.worker.calls import Call, Part, joined
 from app.worker.limits import RowLimits
 from app.worker.memory import free_cached_memory, is_device_broken, is_out_of_memory
 from app.worker.threads import Threads
@@ -240,12 +240,11 @@ class Hub:
         rows = sum(part.rows for part in parts)
         call = parts[0].call
         try:
-            with self._threads.for_call(call, rows):
-                if pads:
-                    with self._limits.watching(rows * call.row_size):
-                        outcomes = run(parts, self._limits.padded(rows))
-                else:
-                    outcomes = run(parts)
+            if pads:
+                with self._limits.watching(rows * call.row_size):
+                    outcomes = self._threads.run(parts, self._limits.padded(rows))
+            else:
+                outcomes = self._threads.run(parts)
             self._limits.did_fit(rows, call.signature)
             return outcomes
         except Exception as error:
