@@ -29,7 +29,7 @@ VIDEO_FOLDER = Path("demo/video")
 IMAGE_SECONDS = 7000.0
 DECODER_SECONDS = 1800.0
 VIDEO_SECONDS = 2600.0
-"""Processor seconds, summed over threads. How the shipped models were made is told in their card."""
+"""Processor seconds, summed over threads. How the shipped models were made is in their card."""
 PARTS = ("image", "video", "decoder")
 """What is trained, the longest first."""
 
