@@ -213,9 +213,7 @@ class JobStore:
     def end(self, job_id: str, state: JobState, error: str, now: float) -> bool:
         """End a job without a result; False if it has ended already."""
         with self._transaction():
-            if state is JobState.CANCELLED:  # it cannot be retried
-                self._connection.execute("DELETE FROM images WHERE job_id = ?", (job_id,))
-            return self._changed(
+            changed = self._changed(
                 f"""UPDATE jobs SET state = :state, error = :error, {_ENDED}
                     WHERE id = :id AND {_ALIVE}""",
                 id=job_id,
@@ -223,6 +221,9 @@ class JobStore:
                 error=error,
                 now=now,
             )
+            if changed and state is JobState.CANCELLED:  # it cannot be retried
+                self._connection.execute("DELETE FROM images WHERE job_id = ?", (job_id,))
+        return changed
 
     def recover(self, most_attempts: int, now: float) -> tuple[int, int]:
         """After the end of the process: running jobs wait again, or fail at their last start.

@@ -220,6 +220,14 @@ def test_the_image_of_a_cancelled_job_is_gone(store: JobStore) -> None:
     assert not store.has_room_for_image(41)
 
 
+def test_a_cancellation_that_comes_too_late_leaves_the_image_for_a_retry(store: JobStore) -> None:
+    add(store, "a", image=b"picture")
+    store.end("a", JobState.FAILED, "why", 1.0)
+    assert not store.end("a", JobState.CANCELLED, "", 2.0)
+    assert store.retry("a")
+    assert store.image("a") == b"picture"
+
+
 def test_room_is_not_made_at_the_cost_of_webhooks(store: JobStore) -> None:
     large = File(b"x" * 9, "image/png", 1, False)
     add(store, "plain")
