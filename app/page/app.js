@@ -8,7 +8,7 @@ import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 export function App({ api, version, pipeline }) {
   const health = useHealth();
-  const hash = useHash();
+  const [hash, goTo] = useHash();
   const view = viewOf(hash);
   const lastCreated = useRef("");
   if (view === "create") lastCreated.current = hash;
@@ -16,7 +16,7 @@ export function App({ api, version, pipeline }) {
   const openJob = (id) => {
     lastCreated.current = `job=${encodeURIComponent(id)}`;
     // Asked of the address itself: a job may outlive the view that started it.
-    if (viewOf(location.hash.slice(1)) === "create") location.hash = lastCreated.current;
+    if (viewOf(location.hash.slice(1)) === "create") goTo(lastCreated.current);
   };
   useEffect(() => {
     document.title = `${pipeline.title} · ${version.model_id}`;
@@ -64,6 +64,7 @@ function jobIn(hash) {
   }
 }
 
+/** The address's hash, and a way to set it that is seen at once: its event comes later. */
 function useHash() {
   const read = () => location.hash.slice(1);
   const [hash, setHash] = useState(read);
@@ -72,5 +73,9 @@ function useHash() {
     addEventListener("hashchange", change);
     return () => removeEventListener("hashchange", change);
   }, []);
-  return hash;
+  const goTo = (next) => {
+    location.hash = next;
+    setHash(read());
+  };
+  return [hash, goTo];
 }

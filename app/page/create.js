@@ -43,6 +43,7 @@ export function Create({ api, version, pipeline, health, jobId, openJob }) {
   // A job in the address bar: one of this page, one that a reload interrupted, or an old one.
   useEffect(() => {
     if (!history || !jobId || jobId === job?.id || jobId === result?.id) return;
+    if (job?.phase === "sending") return; // Whoever asks for something new wants to see that.
     const old = history.find(({ id }) => id === jobId);
     if (old) showResult(old);
     else follow((report, signal) => resume(api, jobId, recall(jobId), report, signal));
@@ -58,37 +59,44 @@ export function Create({ api, version, pipeline, health, jobId, openJob }) {
     await start((changed) => {
       if (signal.aborted) return;
       if (changed.id !== opened) openJob((opened = changed.id));
-      if (changed.phase === "done") finish(changed).catch((error) => setJob(unreadable(changed, error)));
-      else setJob(changed);
+      if (changed.phase !== "done") return setJob(changed);
+      finish(changed, signal).catch((error) => signal.aborted || setJob(unreadable(changed, error)));
     }, signal);
   }
 
-  async function submit() {
+  function submit() {
     if (isBusy) return;
     showOutput(output.current);
-    const input = toInput(pipeline, values);
-    const sent = await chosenPicture.current;
-    const request = { input, size: sizeIn(values) ?? sizeIn(sent ?? {}) ?? SQUARE, sentAt: Date.now() };
-    const encode = async () =>
-      sent ? { ...input, [pipeline.image.name]: await toDataUrl(sent.blob) } : input;
-    await follow((report, signal) => {
+    follow((report, signal) => {
       const remember = (changed) => {
-        if (changed.id) sessionStorage.setItem(`job:${changed.id}`, JSON.stringify(request));
+        if (changed.id) sessionStorage.setItem(`job:${changed.id}`, JSON.stringify(changed.request));
         report(changed);
       };
-      return run(api, encode, request, remember, signal);
+      return run(api, prepare, remember, signal);
     });
   }
 
-  async function finish(done) {
+  async function prepare() {
+    const input = toInput(pipeline, values);
+    const sent = await chosenPicture.current;
+    const request = { input, size: sizeIn(values) ?? sizeIn(sent ?? {}) ?? SQUARE, sentAt: Date.now() };
+    if (!sent) return { request, input };
+    return { request, input: { ...input, [pipeline.image.name]: await toDataUrl(sent.blob) } };
+  }
+
+  async function finish(done, signal) {
     const finished = { ...(await toResult(api, done)), pipeline: pipeline.name, model };
+    setHistory((known) => withResult(known ?? [], finished));
+    if (!signal.aborted) present(finished);
+    await keep(finished);
+  }
+
+  function present(finished) {
     setJob(null);
     say(`Done: ${shorten(finished.input?.prompt || pipeline.title)}`);
     markDone();
     setResult(finished);
-    openJob(done.id);
-    setHistory((known) => withResult(known ?? [], finished));
-    await keep(finished);
+    openJob(finished.id);
   }
 
   /** A job that is on its way goes on, and is shown again when it is done. */

@@ -41,14 +41,17 @@ export function isOver(job) {
 
 /**
  * Send a request and follow its job to the end.
- * @param {() => Promise<object>} encode makes the request's input
+ * @param {() => Promise<{request: object, input: object}>} prepare what is asked for, as this browser
+ *   remembers it and as the service reads it
  * @param {(job: Job) => void} report called with every change; the last one is over
  */
-export async function run(api, encode, request, report, signal) {
-  let job = { ...NEW, phase: "sending", request };
+export async function run(api, prepare, report, signal) {
+  let job = { ...NEW, phase: "sending", request: {} };
   report(job);
   try {
-    const input = await encode();
+    const { request, input } = await prepare();
+    job = { ...job, request };
+    report(job);
     const accepted = await api.json("run?response=url", { method: "POST", body: { input }, signal });
     job = { ...job, id: accepted.id, phase: "queued", response: accepted };
     report(job);

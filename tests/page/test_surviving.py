@@ -25,6 +25,7 @@ def test_a_running_job_survives_a_reload(service: Service, page: Page) -> None:
 def test_results_survive_a_reload(page: Page) -> None:
     generate(page, "remember me")
     expect(page.locator(".result")).to_be_visible()
+    wait_until(lambda: page.evaluate(COUNT_RESULTS) == 1)
     page.goto(page.url.partition("#")[0])
     page.reload()
     page.locator(".gallery .thumb").click()
@@ -37,6 +38,49 @@ def test_results_survive_a_reload(page: Page) -> None:
     page.reload()
     expect(page.locator(".hint")).to_be_visible()
     expect(page.locator(".gallery")).to_have_count(0)
+
+
+HOLD_HISTORY = """() => {
+    const open = IDBFactory.prototype.open;
+    const released = new Promise((resolve) => (window.releaseHistory = resolve));
+    IDBFactory.prototype.open = function (...of) {
+        return new Proxy(open.apply(this, of), {
+            get: (request, name) => Reflect.get(request, name, request),
+            set: (request, name, take) => {
+                const late = (event) => released.then(() => take(event));
+                request[name] = name === "onsuccess" ? late : take;
+                return true;
+            },
+        });
+    };
+}"""
+RELEASE_HISTORY = """async () => {
+    window.releaseHistory();
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+}"""
+FORGET_HISTORY = """() => new Promise((resolve) => {
+    indexedDB.deleteDatabase("diffusion-runner").onsuccess = resolve;
+})"""
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_is_asked_for_before_the_history_is_there_is_shown(page: Page, is_kept: bool) -> None:
+    generate(page, "before the reload")
+    expect(page.locator(".gallery .thumb")).to_have_count(1)
+    wait_until(lambda: page.evaluate(COUNT_RESULTS) == 1)
+    if not is_kept:
+        page.evaluate(FORGET_HISTORY)
+    page.add_init_script(f"({HOLD_HISTORY})()")
+    page.reload()
+    sending: list[Route] = []
+    page.route("**/run?*", lambda route: sending.append(route))
+    with page.expect_request("**/run?*"):
+        generate(page, "after it")
+    page.evaluate(RELEASE_HISTORY)
+    expect(page.get_by_text("Sending the request").first).to_be_visible()
+    expect(page.locator(".result")).to_have_count(0)
+    sending[0].continue_()
+    expect(page.get_by_role("img", name="after it")).to_be_visible()
 
 
 def test_looking_at_an_old_result_does_not_lose_the_running_job(
