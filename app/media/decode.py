@@ -193,7 +193,7 @@ def _to_srgb(colour: Image.Image, profile: bytes | None) -> Image.Image:
             converted = None  # the picture is still good; most software shows it as sRGB, too
         if converted is not None:
             return converted
-    return colour.convert("RGB")
+    return colour if colour.mode == "RGB" else colour.convert("RGB")
 
 
 def _through_profile(colour: Image.Image, profile: bytes) -> Image.Image | None:

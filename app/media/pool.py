@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
+from app.media.malloc import keep_freed_memory
+
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
@@ -16,6 +18,7 @@ class CodecPool:
     """A pool of threads; the codecs release the interpreter's lock for most of their time."""
 
     def __init__(self, threads: int | None = None) -> None:
+        keep_freed_memory()
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 2, "codec")
 
     async def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
