@@ -1,8 +1,7 @@
 """Trains the image model: first its text encoder, then its denoiser."""
 
 import random
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.bank import build_bank
 from training.descent import Descent
 from training.latents import LATENT_CHANNELS, encode
+from training.picks import pick_weights
 from training.pictures import to_tensor
 from training.scene import Scene
 from training.text import WIDTH, build_text_encoder, encode_ids, noisy_caption, warm_up
@@ -32,8 +32,6 @@ THINGS_WEIGHT = 4.0
 THINGS_SHARE = 0.3
 """Part of the training in which that fades to nothing: a denoiser that goes on with it draws a
 thing of which it is unsure twice."""
-THINGS = ("stars", "clouds", "trees", "house", "boat", "cactus")
-"""Attributes of a scene that are things, beside its sun or moon."""
 WARM_UP_STEPS = 2_500
 TRAIN_STEPS = 1000
 """Length of the noise schedule."""
@@ -116,24 +114,6 @@ def _encode_all(pictures: NDArray[np.uint8]) -> Tensor:
     return torch.cat([encode(to_tensor(pictures[start : start + 256])) for start in parts])
 
 
-def rarity(scenes: Sequence[Scene]) -> Tensor:
-    """Return how often to pick each scene, against 1 for one without any things.
-
-    It is the square root of how rare its rarest thing is: a cactus stands in a tenth of the
-    pictures, and would be learned last.
-    """
-    things = [_things(scene) for scene in scenes]
-    counts = Counter(thing for there in things for thing in there)
-    rarest = [min((counts[thing] for thing in there), default=len(scenes)) for there in things]
-    return (len(scenes) / torch.tensor(rarest)).sqrt()
-
-
-def _things(scene: Scene) -> set[str]:
-    """Name what stands in ``scene``."""
-    there = {name for name in THINGS if getattr(scene, name)}
-    return there if scene.orb is None else there | {scene.orb}
-
-
 class Lesson:
     """The denoiser before the pictures and captions that it learns from."""
 
@@ -148,13 +128,13 @@ class Lesson:
         """Choose captions with ``rng``."""
         self._denoiser, self._text = denoiser, text
         self._tokenizer, self._bank, self._rng = tokenizer, bank, rng
-        self._rarity = rarity(bank.scenes)
+        self._weights = pick_weights(bank.scenes, bank.things)
         self._empty = encode_ids(tokenizer, [""])
         self._scheduler = build_scheduler()
 
     def loss(self, share: float) -> Tensor:
         """Return the loss of a batch; ``share`` of the training is over."""
-        picks = torch.multinomial(self._rarity, BATCH, replacement=True)
+        picks = torch.multinomial(self._weights, BATCH, replacement=True)
         clean = self._bank.latents[picks]
         noise = torch.randn_like(clean)
         # Stratified, for a steadier gradient; more of the noisy times, which decide what there is.
