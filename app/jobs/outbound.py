@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +30,8 @@ MAX_REDIRECTS = 3
 LAST_PORT = 65_535
 IMAGE_SCHEMES = ("https",)
 WEBHOOK_SCHEMES = ("https", "http")
+HOST = re.compile(rb"[a-z0-9._-]+|[0-9a-f:.]+")
+"""A name, in the letters that names have on the wire, or an address."""
 NO_URL = (httpx.InvalidURL, UnicodeError)
 """What httpx raises of a URL that is none, and of a host's name that cannot be one."""
 USER_AGENT = "diffusion-runner"
@@ -135,6 +138,8 @@ class Outbound:
         allowed = (*schemes, "http") if self._allow_private else schemes
         if parsed.scheme not in allowed or not host:
             raise UrlRefused(f"A URL has to begin with {' or '.join(f'{s}://' for s in allowed)}.")
+        if not HOST.fullmatch(parsed.raw_host):
+            raise UrlRefused(f"This is not a URL: there is no host {host!r}.")
         if parsed.userinfo:
             raise UrlRefused("A URL must not hold a user's name or password.")
 

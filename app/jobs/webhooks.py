@@ -32,6 +32,8 @@ PER_HOST = 8
 """Calls under way to one host."""
 PER_SILENT_HOST = 1
 """Those to a host that did not answer the last one: it does not keep others from hearing."""
+MOST_SILENT = 10_000
+"""Hosts known to be silent; with more, all get another chance."""
 RETRY_WRITE = 1.0
 """Seconds between attempts to write down that a call was made, to a disk that is full."""
 TICK = 0.2
@@ -126,6 +128,8 @@ class WebhookSender:
             return True
         except OSError as error:
             logger.warning("job %s: webhook: no answer: %s", job.id, error)
+            if len(self._silent) >= MOST_SILENT:
+                self._silent.clear()
             self._silent.add(host)
             return False
         if status != 200:

@@ -99,6 +99,9 @@ def test_private_addresses_are_refused_however_they_are_written(url: str) -> Non
         ("not a url", "has to begin with https://"),
         ("https://user:secret@example.com/a.png", "user's name or password"),
         ("https://example.com:99999999999999999999999/a.png", "not a URL"),
+        ("https://a[b/", "there is no host"),
+        ("https://a b/", "there is no host"),
+        ("https://[fe80::1%25eth0]/", "there is no host"),
     ],
 )
 def test_urls_that_cannot_be_called_are_refused(url: str, says: str) -> None:
