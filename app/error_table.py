@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,17 @@ from starlette.exceptions import HTTPException
 from app.errors import InvalidToken, Overloaded, RunnerError
 from app.routes.paths import routed_path
 from app.schemas import error_body
-from app.validation import refusal
+from app.validation import refusal, reworded
 
 logger = logging.getLogger(__name__)
+
+
+class AsciiJson(JSONResponse):
+    """JSON of what a client sent, too: half a pair of surrogates cannot be written as UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        """Escape all that is not ASCII."""
+        return json.dumps(content).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +72,9 @@ class ErrorTable:
             headers = {"WWW-Authenticate": "Bearer"}
         dialect = self._dialect(path)
         if dialect is None:
-            return JSONResponse(error_body(error.message), status, headers)
+            return AsciiJson(error_body(error.message), status, headers)
         status = dialect.status(error, status)
-        return JSONResponse(dialect.body(error, status), status, headers)
+        return AsciiJson(dialect.body(error, status), status, headers)
 
     def _dialect(self, path: str) -> Dialect | None:
         return next((dialect for dialect in self._dialects if dialect.speaks_at(path)), None)
@@ -84,11 +93,10 @@ class ErrorTable:
     async def _validation_error(self, request: Request, error: Exception) -> JSONResponse:
         """422: FastAPI's list, without the input (which may be large, or no JSON at all)."""
         assert isinstance(error, RequestValidationError)
-        path = routed_path(request.scope)
+        path, issues = routed_path(request.scope), [reworded(issue) for issue in error.errors()]
         if self._dialect(path):
-            return self.response(refusal(error.errors()), path)
-        issues = [{key: issue[key] for key in ("loc", "msg", "type")} for issue in error.errors()]
-        return JSONResponse({"detail": issues}, 422)
+            return self.response(refusal(issues), path)
+        return AsciiJson({"detail": issues}, 422)
 
     async def _unexpected(self, request: Request, error: Exception) -> JSONResponse:
         """A fault of ours: the client gets JSON, the log the traceback (from the server)."""

@@ -14,10 +14,12 @@
     │   ├── SizeInvalid
     │   └── UrlRefused
     ├── InvalidToken               401
+    ├── CrossSite                  403
     ├── JobNotFound                404
     ├── MediaNotFound              404
     ├── ModelNotFound              404
     ├── PipelineNotLoaded          404
+    ├── BodyOverdue                408
     ├── Overloaded                 OVERLOAD_STATUS, with Retry-After
     │   └── ShuttingDown
     ├── JobFailed                  500  the worker could not finish the job
@@ -161,6 +163,24 @@ class ModelNotFound(RunnerError):
 
     def __init__(self, loaded: str, requested: str) -> None:
         super().__init__(f"The model {requested} is not here: this server runs {loaded}.")
+
+
+class CrossSite(RunnerError):
+    """A page of another site has a browser send something."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("A web page of another site cannot send this: send JSON, or the token.")
+
+
+class BodyOverdue(RunnerError):
+    """The rest of the request's body does not come."""
+
+    status = 408
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Nothing came of the request's body for {seconds:g} s.")
 
 
 class PipelineNotLoaded(RunnerError):

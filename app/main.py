@@ -29,9 +29,11 @@ from app.request_id import RequestId
 from app.routes import activity as activity_door
 from app.routes import events, generate, hardware, health, huggingface, jobs, openai, page
 from app.routes import metrics as metrics_door
+from app.routes.bodies import BodyLimit
 from app.routes.door import Door
-from app.routes.gates import BodyLimit, Guard, TokenGate, at
+from app.routes.gates import CrossSiteGate, Guard, TokenGate, at
 from app.routes.media import MediaDoor
+from app.routes.paths import PlainPaths
 from app.settings import DoorName, Settings, SettingsError
 from app.telemetry import start_tracing
 
@@ -78,6 +80,7 @@ def create_app(
         title="Diffusion Runner",
         version=settings.version,
         lifespan=lifespan,
+        redirect_slashes=False,
         form_limits={"max_part_size": settings.max_upload_bytes},  # a field may hold a data URL
     )
     app.state.runner, app.state.services = runner, services
@@ -128,7 +131,7 @@ def _add_gates(
     """The last one added is the first that a request meets."""
     # What passes the limit stays in memory: a disk is slower, may be full and may be read-only.
     MultiPartParser.spool_max_size = settings.max_upload_bytes
-    app.add_middleware(BodyLimit, settings.max_upload_bytes, errors.response)
+    app.add_middleware(BodyLimit, settings.max_upload_bytes, errors.response, huggingface.guard)
     if settings.auth_token:
         app.add_middleware(
             TokenGate,
@@ -137,6 +140,8 @@ def _add_gates(
             jobs.guard,  # RunPod's clients may send the bare token
             errors.response,
         )
+    app.add_middleware(CrossSiteGate, errors.response)
+    app.add_middleware(PlainPaths)
     app.add_middleware(RequestId)
 
 

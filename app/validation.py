@@ -48,6 +48,14 @@ def sized(
     return fields if size is None else {**fields, "width": size[0], "height": size[1]}
 
 
+def reworded(issue: Mapping[str, Any]) -> dict[str, Any]:
+    """What FastAPI found, without the input; it reads a body of another type as no JSON at all."""
+    kept = {key: issue[key] for key in ("loc", "msg", "type")}
+    if issue["type"] == "model_attributes_type" and issue["loc"] == ("body",):
+        kept["msg"] = "Send a JSON object, with Content-Type: application/json."
+    return kept
+
+
 def refusal(issues: Sequence[Mapping[str, Any]]) -> FieldInvalid:
     """pydantic's list of what is wrong as an error; the first field is the one to blame."""
     return FieldInvalid(describe_issues(issues), _field(issues[0]["loc"]))

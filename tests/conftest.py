@@ -22,8 +22,10 @@ MakeClient = Callable[..., TestClient]
 if find_spec("hypothesis"):  # the environments of Ray and of stable-fast have none
     from hypothesis import settings as hypothesis_settings
 
-    # How long an example takes is the machine's matter.
-    hypothesis_settings.register_profile("tests", hypothesis_settings(), deadline=None)
+    # How long an example takes is the machine's matter; the same ones each time.
+    hypothesis_settings.register_profile(
+        "tests", hypothesis_settings(), deadline=None, derandomize=True
+    )
     hypothesis_settings.load_profile("tests")
 
 

@@ -118,7 +118,7 @@ class ServerProcess:
         self._listening.set()
 
 
-def wait_until(condition: object, timeout: float = 30) -> None:
+def wait_until(condition: object, timeout: float = 120) -> None:
     """Poll until the callable `condition` is true; fails after `timeout` seconds."""
     assert callable(condition)
     end = time.monotonic() + timeout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.engine.backend import Backend
 from app.engine.job import Job, Progress, State
@@ -100,21 +100,26 @@ class JobEvents:
             yield Event(progress, self._backend.position(job.id), error)
 
     async def _follow_durable(self, job_id: str) -> AsyncIterator[Event]:
+        reached = Progress(State.QUEUED)
         while not self._queue.is_closed:
             live = self._queue.live(job_id)
-            if live is not None and not live.state.is_final:
-                async for event in self._follow_engine(live):
-                    if not event.is_last:  # its result has yet to be encoded and written
-                        yield event
+            if live is not None:
+                if not live.state.is_final:
+                    async for event in self._follow_engine(live):
+                        if not event.is_last:  # its result has yet to be encoded and written
+                            yield event
+                reached = live.progress  # on disk there is none
             with self._queue.bell.listen(job_id) as heard:
                 durable = await self._queue.find(job_id)
                 if durable is None:
                     return
                 if durable.state.is_final:
-                    yield Event(Progress(_STATES[durable.state]), error=durable.error)
+                    state = _STATES[durable.state]
+                    yield Event(replace(reached, state=state, preview=None), error=durable.error)
                     return
                 if self._queue.live(job_id) is None:
-                    yield Event(Progress(State.QUEUED), await self._queue.position(durable))
+                    reached = Progress(State.QUEUED)
+                    yield Event(reached, await self._queue.position(durable))
                 await heard_within(heard, POSITION)
 
 

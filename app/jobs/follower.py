@@ -22,7 +22,7 @@ from app.jobs.store_thread import StoreThread
 logger = logging.getLogger(__name__)
 
 RETRY_WRITE = 1.0
-"""Seconds between attempts to write to a disk that is full."""
+"""Seconds between attempts to write to a disk that is full or broken."""
 TIMED_OUT = "execution timeout"
 UNEXPECTED = "Internal server error."
 
@@ -97,17 +97,15 @@ class Follower:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> None:
-        """Change a job on disk, however long the disk takes to have room for it.
+        """Change a job on disk, however long that takes to have room for it, or to be mended.
 
-        Few jobs can wait here at a time: the feeder stops when results pile up.
-
-        Raises:
-            sqlite3.Error: it is not for want of room.
+        Without it the job would run for ever in the eyes of its clients. Few jobs can wait here
+        at a time: the feeder stops when results pile up.
         """
         while True:
             try:
                 await self._store.call(method, job_id, *args, **kwargs)
-            except sqlite3.OperationalError as failure:
+            except sqlite3.Error as failure:
                 logger.error("job %s: cannot be written, tried again: %s", job_id, failure)
                 await asyncio.sleep(RETRY_WRITE)
             else:
@@ -179,12 +177,19 @@ class Follower:
             await self.end(durable.id, JobState.FAILED, _too_large(size, limit))
             return
         warnings = json.dumps(served.warnings)
-        try:
-            await self._write(JobStore.complete, durable.id, files, warnings, self._clock())
-        except sqlite3.Error as error:
-            logger.exception("job %s", durable.id)
-            reason = f"The result could not be written to DATA_DIR: {error}."
-            await self.end(durable.id, JobState.FAILED, reason)
+        await self._write(_complete_or_fail, durable.id, files, warnings, self._clock())
+
+
+def _complete_or_fail(
+    store: JobStore, job_id: str, files: tuple[File, ...], warnings: str, now: float
+) -> None:
+    """End a job with its result, or without one that SQLite will never take."""
+    try:
+        store.complete(job_id, files, warnings, now)
+    except (sqlite3.DataError, sqlite3.IntegrityError) as error:  # a blob of a gigabyte, or a bug
+        logger.exception("job %s", job_id)
+        reason = f"The result could not be written to DATA_DIR: {error}."
+        store.end(job_id, JobState.FAILED, reason, now)
 
 
 def result_size(files: tuple[File, ...]) -> int:

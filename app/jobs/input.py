@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 
 from app.errors import FieldInvalid, ImageInvalid
@@ -10,6 +11,10 @@ from app.jobs.outbound import Outbound
 from app.media.data_url import decode_base64_image
 from app.pipelines.base import Params, Pipeline
 from app.validation import params_of
+
+_URL = re.compile(r"\s*(http|(?!data:)[a-z][a-z0-9+.-]{0,30}:)", re.IGNORECASE)
+"""How a URL begins, whether it can be called or not: base64 has no colon."""
+_ACCEPTED = "a data URL, base64 or an https URL"
 
 
 async def read_input(
@@ -33,8 +38,10 @@ async def read_input(
     if not pipeline.takes_image:
         return params, None
     image = given.get("image")
-    if not isinstance(image, str) or not image.strip():
-        raise ImageInvalid("`image` is missing: send a data URL, base64 or an https URL.")
+    if image is not None and not isinstance(image, str):
+        raise ImageInvalid(f"`image` must be text: {_ACCEPTED}.")
+    if not image or image.isspace():
+        raise ImageInvalid(f"`image` is missing: send {_ACCEPTED}.")
     return params, await read_image(image, outbound, max_bytes)
 
 
@@ -45,6 +52,6 @@ async def read_image(text: str, outbound: Outbound, max_bytes: int) -> bytes:
         ImageInvalid: there is none, or it is too large.
         UrlRefused: the URL is not one to be called.
     """
-    if text.lstrip()[:4].lower() == "http":
+    if _URL.match(text):
         return await outbound.image(text.strip(), max_bytes)
     return await asyncio.to_thread(decode_base64_image, text, max_bytes=max_bytes)

@@ -130,10 +130,10 @@ class Outbound:
         """
         try:
             parsed = httpx.URL(url)
-            host, port = parsed.host, parsed.port or 0
+            host, port = parsed.host, parsed.port
         except NO_URL as error:
             raise UrlRefused(f"This is not a URL: {error}") from error
-        if port > LAST_PORT:
+        if port is not None and not 1 <= port <= LAST_PORT:
             raise UrlRefused(f"This is not a URL: there is no port {port}.")
         allowed = (*schemes, "http") if self._allow_private else schemes
         if parsed.scheme not in allowed or not host:

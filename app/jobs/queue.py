@@ -20,7 +20,7 @@ from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.feeder import Feeder
 from app.jobs.outbound import Outbound
 from app.jobs.publishing import Publisher
-from app.jobs.store import JobStore
+from app.jobs.store import NO_ROOM_RETRY, JobStore
 from app.jobs.store_thread import StoreThread
 from app.jobs.webhooks import WebhookSender
 from app.settings import MEBIBYTE
@@ -33,8 +33,6 @@ SETTLE = 5.0
 """Seconds that results get to be encoded and written when the service ends."""
 PATIENCE = 2.0
 """Seconds that a service which is just ending gets to leave DATA_DIR."""
-NO_ROOM_RETRY = 60
-"""Seconds after which a client may try again when the queue or the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,11 @@ class JobQueue:
         settings = runner.settings
         self._runner = runner
         self._clock = clock
-        self._limit = settings.job_limit
         self._store = StoreThread(
             settings.data_dir,
             most_attempts=settings.job_attempts,
             most_bytes=settings.results_limit_bytes,
+            most_waiting=settings.job_limit,
             clock=clock,
         )
         self.bell = Bell()
@@ -125,17 +123,14 @@ class JobQueue:
 
         Raises:
             BadRequest: what is wrong with the request.
-            Overloaded: JOB_LIMIT jobs wait, the disk is full, or the service is ending.
+            Overloaded: JOB_LIMIT jobs wait, there is no room for the image, the disk is full, or
+                the service is ending.
             ModelNotLoaded: the model cannot be loaded.
         """
         self._refuse_if_closed()
         await self._runner.check(order.params, order.image)
+        self._refuse_if_too_large(order.image)
         job_id, now = secrets.token_hex(16), self._clock()
-        if await self._store.call(JobStore.waiting) >= self._limit:
-            raise errors.Overloaded(
-                f"{self._limit} asynchronous jobs are waiting (JOB_LIMIT).", NO_ROOM_RETRY
-            )
-        await self._refuse_if_images_are_too_many(order.image)
         try:
             await self._store.call(JobStore.add, job_id, self._runner.pipeline.name, order, now)
         except sqlite3.Error as error:
@@ -223,6 +218,8 @@ class JobQueue:
         Raises:
             JobNotFound: there is none of this id, or it has expired.
             JobNotRetryable: it is in another state.
+            Overloaded: JOB_LIMIT jobs wait, or the service is ending.
+            ModelNotLoaded: the model cannot be loaded.
         """
         self._refuse_if_closed()
         job = await self.get(job_id)
@@ -268,16 +265,12 @@ class JobQueue:
         if status.health is Health.ERROR:
             raise errors.ModelNotLoaded(status.error)
 
-    async def _refuse_if_images_are_too_many(self, image: bytes | None) -> None:
+    def _refuse_if_too_large(self, image: bytes | None) -> None:
+        """Refuse an image that there would not be room for if it were the only one."""
         limit = self._runner.settings.results_limit_bytes
-        allowed = f"{limit / MEBIBYTE:g} MiB (RESULTS_LIMIT_MB)"
-        if image is None:
-            return
-        if len(image) > limit:
+        if image is not None and len(image) > limit:
+            allowed = f"{limit / MEBIBYTE:g} MiB (RESULTS_LIMIT_MB)"
             raise errors.RequestTooLarge(f"The image takes more than {allowed}.")
-        if not await self._store.call(JobStore.has_room_for_image, len(image)):
-            message = f"the input images of waiting jobs take {allowed}."
-            raise errors.Overloaded(message, NO_ROOM_RETRY)
 
     def _drop(self, job_id: str) -> None:
         self._feeder.cancel(job_id)

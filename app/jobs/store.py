@@ -8,14 +8,19 @@ late result cannot overwrite a cancellation, nor the other way about.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 
 from app.engine.runner import File
+from app.errors import Overloaded
 from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.schema import prepare
+from app.settings import MEBIBYTE
 
+NO_ROOM_RETRY = 60
+"""Seconds after which a client may try again when the queue or the disk is full."""
 _PAGES_FREED = 5000
 """Most pages of 4 KiB given back at a time, so that nobody waits for it."""
 _WEBHOOK_GRACE = 3600.0
@@ -32,13 +37,20 @@ _ENDED = """finished = :now, expires = min(created + ttl, :now + retention),
 class JobStore:
     """Jobs, their input images and their results. Belongs to one thread."""
 
-    def __init__(self, connection: sqlite3.Connection, most_bytes: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, *, most_bytes: int, most_waiting: int = sys.maxsize
+    ) -> None:
         """Take over a connection in autocommit mode, to a file of this version or a new one.
 
-        Of results, `most_bytes` are kept: the oldest jobs make room for a new one's.
+        Args:
+            connection: to be closed by `close`.
+            most_bytes: of results, the oldest of which make room for new ones; of input images,
+                as many again.
+            most_waiting: length of the queue beyond which no client may make it longer.
         """
         self._connection = connection
         self._most_bytes = most_bytes
+        self._most_waiting = most_waiting
         self._at_most: int | None = None
         connection.row_factory = sqlite3.Row
         prepare(connection)
@@ -50,7 +62,11 @@ class JobStore:
     # Accepting --------------------------------------------------------------------------
 
     def add(self, job_id: str, pipeline: str, order: JobOrder, now: float) -> None:
-        """Queue a job."""
+        """Queue a job.
+
+        Raises:
+            Overloaded: too many jobs wait, or there is no room for the image.
+        """
         with self._transaction():
             self._connection.execute(
                 """INSERT INTO jobs (id, door, pipeline, params, state, low_priority, created,
@@ -73,18 +89,45 @@ class JobStore:
                     order.webhook,
                 ),
             )
+            self._refuse_too_many()
             if order.image is not None:
+                self._make_room_for_image(len(order.image))
                 self._connection.execute("INSERT INTO images VALUES (?, ?)", (job_id, order.image))
 
-    def has_room_for_image(self, size: int) -> bool:
-        """Whether an input image of so many bytes may be kept.
+    def retry(self, job_id: str) -> bool:
+        """Queue a job that failed or timed out again, behind all others.
+
+        Raises:
+            Overloaded: too many jobs wait.
+        """
+        with self._transaction():
+            changed = self._changed(
+                """UPDATE jobs SET seq = (SELECT max(seq) + 1 FROM jobs), state = 'IN_QUEUE',
+                    started = NULL, finished = NULL, error = '', attempts = 0,
+                    retries = retries + 1, expires = created + ttl, webhook_due = NULL
+                    WHERE id = :id AND state IN ('FAILED', 'TIMED_OUT')""",
+                id=job_id,
+            )
+            if changed:
+                self._refuse_too_many()
+        return changed
+
+    def _refuse_too_many(self) -> None:
+        """Undo the transaction if the job that it queued is one too many."""
+        if self.waiting() > self._most_waiting:
+            raise Overloaded(
+                f"{self._most_waiting} asynchronous jobs are waiting (JOB_LIMIT).", NO_ROOM_RETRY
+            )
+
+    def _make_room_for_image(self, size: int) -> None:
+        """Undo the transaction if there is no room for an input image of so many bytes.
 
         The oldest jobs that failed make room for it: theirs are kept for a retry only.
         """
         excess = self._number("SELECT ifnull(sum(length(data)), 0) FROM images")
         excess += size - self._most_bytes
         if excess <= 0:
-            return True
+            return
         rows = self._connection.execute(
             f"""SELECT job_id, length(data) AS taken FROM images JOIN jobs ON jobs.id = job_id
                 WHERE NOT {_ALIVE} ORDER BY finished"""
@@ -93,18 +136,9 @@ class JobStore:
             self.remove(row["job_id"])
             excess -= row["taken"]
             if excess <= 0:
-                return True
-        return False
-
-    def retry(self, job_id: str) -> bool:
-        """Queue a job that failed or timed out again, behind all others."""
-        return self._changed(
-            """UPDATE jobs SET seq = (SELECT max(seq) + 1 FROM jobs), state = 'IN_QUEUE',
-                started = NULL, finished = NULL, error = '', attempts = 0,
-                retries = retries + 1, expires = created + ttl, webhook_due = NULL
-                WHERE id = :id AND state IN ('FAILED', 'TIMED_OUT')""",
-            id=job_id,
-        )
+                return
+        allowed = f"{self._most_bytes / MEBIBYTE:g} MiB (RESULTS_LIMIT_MB)"
+        raise Overloaded(f"the input images of waiting jobs take {allowed}.", NO_ROOM_RETRY)
 
     # Reading ----------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class StoreThread:
         *,
         most_attempts: int,
         most_bytes: int,
+        most_waiting: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Touch nothing yet.
@@ -44,11 +45,13 @@ class StoreThread:
             folder: DATA_DIR.
             most_attempts: see `JobStore.recover`.
             most_bytes: see `JobStore`.
+            most_waiting: see `JobStore`.
             clock: seconds since 1970.
         """
         self._folder = folder
         self._most_attempts = most_attempts
         self._most_bytes = most_bytes
+        self._most_waiting = most_waiting
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "jobs")
         self._lock: TextIOWrapper | None = None
@@ -115,7 +118,9 @@ class StoreThread:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._acquire_lock(patience)
-            store = JobStore(self._connect(), self._most_bytes)
+            store = JobStore(
+                self._connect(), most_bytes=self._most_bytes, most_waiting=self._most_waiting
+            )
             again, failed = store.recover(self._most_attempts, self._clock())
             waiting = store.waiting()
         except (OSError, sqlite3.Error) as error:

@@ -4,7 +4,7 @@ import { Create } from "./create.js";
 import { Header } from "./header.js";
 import { html } from "./html.js";
 import { useHealth } from "./service.js";
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 
 export function App({ api, version, pipeline }) {
   const health = useHealth();
@@ -68,7 +68,7 @@ function jobIn(hash) {
 function useHash() {
   const read = () => location.hash.slice(1);
   const [hash, setHash] = useState(read);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const change = () => setHash(read());
     addEventListener("hashchange", change);
     return () => removeEventListener("hashchange", change);

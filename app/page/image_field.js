@@ -3,7 +3,7 @@
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { urlOf } from "./media.js";
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 
 export function ImageField({ field, picture, isMissing, change }) {
   const [isOver, setOver] = useState(false);
@@ -43,7 +43,7 @@ function take(files, change) {
 }
 
 function usePastedImage(change) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const paste = (event) => take(event.clipboardData.files, change);
     document.addEventListener("paste", paste);
     return () => document.removeEventListener("paste", paste);

@@ -11,9 +11,9 @@ export function Log({ lines, filter, setFilter }) {
       <h2 id="log-title">Log</h2>
       <div class="row filters">
         <${FilterField} label="Job" placeholder="All jobs" value=${filter.job}
-          change=${(job) => setFilter({ ...filter, job })} />
+          change=${(job) => setFilter((known) => ({ ...known, job }))} />
         <${FilterField} label="Text" placeholder="Any text" value=${filter.text}
-          change=${(text) => setFilter({ ...filter, text })} />
+          change=${(text) => setFilter((known) => ({ ...known, text }))} />
       </div>
     </div>
     ${lines.length === 0
@@ -21,7 +21,7 @@ export function Log({ lines, filter, setFilter }) {
       : html`<div class="lines" tabindex="0" role="log" aria-labelledby="log-title">
           ${lines.toReversed().map(
             (line) => html`<${Line} key=${`${line.time} ${line.text}`} line=${line}
-              show=${() => setFilter({ ...filter, job: line.job })} />`,
+              show=${() => setFilter((known) => ({ ...known, job: line.job }))} />`,
           )}
         </div>`}
   </section>`;

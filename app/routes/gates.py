@@ -1,4 +1,4 @@
-"""ASGI gates before the generating routes: the token, then the size of the body.
+"""ASGI gates before the generating routes: where a request comes from, and its token.
 
 They are plain ASGI and not dependencies, since a dependency runs after the body was read.
 """
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import InvalidToken, RequestTooLarge, RunnerError
+from app.errors import CrossSite, InvalidToken, RunnerError
 from app.routes.paths import routed_path
-from app.settings import MEBIBYTE
 
 ErrorResponse = Callable[[RunnerError, str], Response]
 """The response to an error at a path."""
 Guard = Callable[[str, str], bool]
 """Whether a method and a `routed_path` are for those with the token."""
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def at(path: str) -> Guard:
@@ -76,35 +76,31 @@ class TokenGate:
         return hmac.compare_digest(given.encode("latin-1"), self._expected)
 
 
-class BodyLimit:
-    """Refuses a body that is larger than allowed: by its announced length, or while it comes."""
+class CrossSiteGate:
+    """Answers 403 where a page of another site has a browser send what that page could not read.
 
-    def __init__(self, app: ASGIApp, max_bytes: int, respond: ErrorResponse) -> None:
+    A browser asks first, by CORS, whether a page may send JSON or a token elsewhere; plain forms
+    and files it just sends. Without this, any page could empty the queue of a server on 127.0.0.1.
+    """
+
+    def __init__(self, app: ASGIApp, respond: ErrorResponse) -> None:
         self._app = app
-        self._max_bytes = max_bytes
         self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what the application reads."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        """Pass on what may pass."""
+        if scope["type"] == "http" and _is_sent_unasked(scope):
+            await self._respond(CrossSite(), routed_path(scope))(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            await self._respond(self._error(), routed_path(scope))(scope, receive, send)
-            return
-        received = 0
+        await self._app(scope, receive, send)
 
-        async def counting_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise self._error()
-            return message
 
-        await self._app(scope, counting_receive, send)
-
-    def _error(self) -> RequestTooLarge:
-        limit = self._max_bytes / MEBIBYTE
-        return RequestTooLarge(f"The request is larger than {limit:g} MiB (MAX_UPLOAD_MB).")
+def _is_sent_unasked(scope: Scope) -> bool:
+    """Whether it comes from another site, changes something, and needed no leave (Fetch, 4.10)."""
+    headers = Headers(scope=scope)
+    return (
+        headers.get("sec-fetch-site") == "cross-site"
+        and scope["method"] not in SAFE_METHODS
+        and "authorization" not in headers
+        and not headers.get("content-type", "").startswith("application/json")
+    )

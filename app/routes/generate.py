@@ -9,6 +9,9 @@ from fastapi import APIRouter, File, Form, Request, Response, Security, UploadFi
 from fastapi.security import HTTPBearer
 from pydantic import create_model
 
+from app.engine.runner import Runner
+from app.errors import PipelineNotLoaded
+from app.pipelines import PIPELINES
 from app.pipelines.base import Media, Params, Pipeline
 from app.routes.body import document
 from app.routes.json_body import json_response
@@ -23,7 +26,7 @@ Endpoint = Callable[..., Awaitable[Response]]
 
 
 def router(pipeline: Pipeline) -> APIRouter:
-    """The route of a pipeline, with and without a trailing slash."""
+    """The route of a pipeline; those of the others say which one it is."""
     routes = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False))])
     endpoint = _form_endpoint(pipeline) if pipeline.takes_image else _json_endpoint(pipeline)
     routes.post(
@@ -36,8 +39,14 @@ def router(pipeline: Pipeline) -> APIRouter:
         responses={status: {"model": HTTPError} for status in ERRORS},
         openapi_extra=_extra(pipeline),
     )(endpoint)
-    routes.post(f"/{pipeline.name}/", include_in_schema=False)(endpoint)
+    for name in PIPELINES.keys() - {pipeline.name}:
+        routes.post(f"/{name}", include_in_schema=False)(_refuse)
     return routes
+
+
+async def _refuse(request: Request) -> Response:
+    runner: Runner = request.app.state.runner
+    raise PipelineNotLoaded(request.url.path, runner.pipeline.name, runner.settings.model_id)
 
 
 def _extra(pipeline: Pipeline) -> dict[str, Any]:

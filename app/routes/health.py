@@ -20,7 +20,6 @@ def router() -> APIRouter:
         response_model=HealthCheck,
         responses={503: {"model": HealthCheck, "description": "Loading, or cannot load."}},
     )(health)
-    routes.get("/health/", include_in_schema=False)(health)
     routes.get("/version", operation_id="version", summary="Version", response_model=Version)(
         version
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from app.jobs.answers import Document, status_body, workers
 from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.input import read_input
 from app.jobs.outbound import Outbound
+from app.jobs.publishing import PATH as MEDIA
 from app.jobs.queue import JobQueue
 from app.jobs.request import SECOND, JobRequest, Policy, parse_request
 from app.jobs.stream import JobStream
@@ -37,6 +39,9 @@ RUN_RETENTION, RUNSYNC_RETENTION = 1800.0, 60.0
 Wait = Annotated[int, Query(description="Milliseconds to wait for the job's end: 1000 to 300000.")]
 DEFAULT_WAIT = 90 * SECOND
 
+_MEDIA = re.compile(MEDIA + r"/[^/]+\.[^/]+")
+"""What the route of media takes, before those of this door are asked."""
+
 
 def is_ours(path: str) -> bool:
     """Whether a path is this door's; media lie under /stream, too, but have an extension."""
@@ -46,8 +51,10 @@ def is_ours(path: str) -> bool:
     return first in CALLS and not (first == "stream" and "." in rest)
 
 
-def guard(_: str, path: str) -> bool:
-    """All calls need the token."""
+def guard(method: str, path: str) -> bool:
+    """All calls need the token, and so does what looks like media but is not being fetched."""
+    if path.startswith(MEDIA + "/"):
+        return method not in ("GET", "HEAD") or not _MEDIA.fullmatch(path)
     return is_ours(path)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import MediaNotFound
 from app.jobs.publishing import PATH
@@ -14,10 +16,29 @@ from app.media.convert import convert_png
 from app.media.formats import ImageFormat
 from app.media.pool import CodecPool
 from app.media.shelf import MEDIA_TYPES, MediaShelf
+from app.routes.byte_ranges import is_understood, unsatisfiable
 
 CONVERSIONS = {"jpg": ImageFormat.JPEG, "webp": ImageFormat.WEBP}
 """Formats that are made of a stored PNG when they are asked for."""
 _ID = re.compile(r"[0-9a-f]{32}")
+
+
+class SeekableFile(FileResponse):
+    """A file or parts of it: FileResponse, but for ranges that are none or beyond the end."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; a range that is not understood is no range (RFC 9110, section 14.2)."""
+        if not is_understood(Headers(scope=scope).get("range", "")):
+            headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+            scope = {**scope, "headers": headers}
+
+        async def send_unless_refused(message: Message) -> None:
+            if message.get("status") == 416:  # its body would be empty text
+                size = Headers(raw=message["headers"])["content-range"].removeprefix("bytes */")
+                raise unsatisfiable(int(size))
+            await send(message)
+
+        await super().__call__(scope, receive, send_unless_refused)
 
 
 class MediaDoor:
@@ -49,7 +70,7 @@ class MediaDoor:
         if path := await self._shelf.find(name):
             if _knows(request, headers["ETag"]):
                 return Response(status_code=304, headers=headers)
-            return FileResponse(path, media_type=MEDIA_TYPES[extension], headers=headers)
+            return SeekableFile(path, media_type=MEDIA_TYPES[extension], headers=headers)
         original = await self._shelf.find(f"{media_id}.png")
         if original is None or extension not in CONVERSIONS:
             raise MediaNotFound(name)

@@ -32,6 +32,7 @@ HEADERS = {
             "media-src 'self' data: blob:",
             "base-uri 'none'",
             "form-action 'none'",
+            "frame-ancestors 'self'",
         )
     ),
     "Referrer-Policy": "no-referrer",

@@ -74,7 +74,6 @@ def _safety_checker(settings: Settings, loaded: LoadedPipeline) -> SafetyChecker
     """The checker, None where it is switched off or not on disk."""
     if settings.safety_checker is SafetyCheckerMode.OFF:
         return None
+    device = checker_device(settings, loaded.device)
     folder = safety_checker_path(settings.model_dir, loaded.folder)
-    if folder is None:
-        return None
-    return SafetyChecker(folder, checker_device(settings, loaded.device))
+    return None if folder is None else SafetyChecker(folder, device)

@@ -302,6 +302,23 @@ def test_a_queue_that_is_full(make_client: MakeClient, gate: Gate) -> None:
     assert int(response.headers["retry-after"]) > 0
 
 
+def test_a_retry_does_not_overfill_the_queue(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client(job_limit=2)
+    failed = submit(client, {**TINY, "prompt": "fail"})
+    finished(client, failed)
+    gate.close()
+    submit(client)
+    gate.wait_reached()
+    for _ in range(2):
+        submit(client)
+    response = client.post(f"/retry/{failed}")
+    assert response.status_code == 429
+    assert "JOB_LIMIT" in response.json()["error"]
+    assert client.get(f"/status/{failed}").json()["status"] == "FAILED"
+    client.post("/purge-queue")
+    assert client.post(f"/retry/{failed}").status_code == 200
+
+
 def png(width: int = 16, height: int = 16) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), "red").save(buffer, "PNG")
@@ -334,14 +351,17 @@ def test_an_image_by_url(make_client: MakeClient, receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("image", "says"),
     [
-        (None, "image"),
-        ("", "image"),
-        (7, "image"),
+        (None, "`image` is missing"),
+        (" ", "`image` is missing"),
+        (7, "`image` must be text: a data URL, base64 or an https URL"),
+        ({"url": "https://example.com/a.png"}, "`image` must be text"),
         ("!!!", "base64"),
         (base64.b64encode(b"not an image").decode(), "image"),
         ("https://127.0.0.1/a.png", "private address"),
         ("https://169.254.169.254/latest/meta-data/", "private address"),
-        ("http://example.com/a.png", "https://"),
+        ("http://example.com/a.png", "has to begin with https://"),
+        ("ftp://example.com/a.png", "has to begin with https://"),
+        ("file:///etc/passwd", "has to begin with https://"),
     ],
 )
 def test_images_that_cannot_be_used(make_client: MakeClient, image: object, says: str) -> None:

@@ -75,12 +75,12 @@ check(pieces[-1])
 job = endpoint.run(TINY | {"prompt": "fail"})
 assert job.output(timeout=60) is None
 assert job.status() == "FAILED"
-health = endpoint.health()
+health = endpoint.health(timeout=60)
 assert health["jobs"]["completed"] >= 3, health
 assert health["workers"]["ready"] == 1, health
-assert endpoint.purge_queue() == {"removed": 0, "status": "completed"}
+assert endpoint.purge_queue(timeout=60) == {"removed": 0, "status": "completed"}
 cancelled = endpoint.run(TINY)
-assert cancelled.cancel()["id"] == cancelled.job_id
+assert cancelled.cancel(timeout=60)["id"] == cancelled.job_id
 assert cancelled.status() in ("CANCELLED", "COMPLETED")
 runpod.api_key = "wrong"
 try:

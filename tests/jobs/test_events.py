@@ -77,7 +77,7 @@ def test_an_asynchronous_job_from_the_queue_to_its_end(
         steps = [event["step"] for event in seen if event["state"] == "running"]
         assert steps == sorted(set(steps))
         assert 3 in steps
-        assert seen[-1]["state"] == "succeeded"
+        assert seen[-1] == {"id": ids[2], "state": "succeeded", "step": 4, "steps": 4}
         # What an event announces can be fetched.
         assert client.get(f"/status/{ids[2]}").json()["status"] == "COMPLETED"
 
@@ -120,15 +120,19 @@ def test_a_finished_job_answers_at_once_and_then_tells_browsers_to_stop(
 def test_what_a_browser_has_seen_is_not_repeated(
     start_service: StartService, tmp_path: Path
 ) -> None:
-    gate = Gate(tmp_path, "step-2")
-    gate.close()
+    second, third = Gate(tmp_path, "step-2"), Gate(tmp_path, "step-3")
+    second.close()
+    third.close()
     with start_service().client() as client:
-        job_id = client.post("/run", json={"input": TINY}).json()["id"]
+        asked = TINY | {"num_inference_steps": 3}
+        job_id = client.post("/run", json={"input": asked}).json()["id"]
         assert next(event for event in stream(client, job_id) if event["step"] == 1)
         text = ""
         for line in lines(client, job_id, **{"Last-Event-ID": "running-1"}):
             text += line + "\n"
-            gate.open()  # it is heard: its first line does not wait for an event
+            second.open()  # it is heard: its first line does not wait for an event
+            if line == "id: running-2":
+                third.open()
         seen = parse(text)
     assert (seen[0]["state"], seen[0]["step"]) == ("running", 2)
     assert seen[-1]["state"] == "succeeded"

@@ -105,6 +105,7 @@ def test_a_video_seeks(make_client: MakeClient) -> None:
         ("bytes=0-99", 0, 99),
         ("bytes=100-", 100, size - 1),
         ("bytes=-50", size - 50, size - 1),
+        ("Bytes = 0-9", 0, 9),
         (f"bytes=10-{size + 99}", 10, size - 1),
     ):
         part = client.get(url, headers={"Range": asked})
@@ -118,7 +119,32 @@ def test_a_video_seeks(make_client: MakeClient) -> None:
     beyond = client.get(url, headers={"Range": f"bytes={size}-"})
     assert beyond.status_code == 416
     assert beyond.headers["content-range"] == f"bytes */{size}"
+    assert f"{size} bytes" in beyond.json()["detail"]["msg"]
+    several = client.get(url, headers={"Range": "bytes=0-1, 4-7"})
+    assert several.status_code == 206
+    assert several.headers["content-type"].startswith("multipart/byteranges")
     assert client.get(url.replace(".mp4", ".jpg")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "items=0-1",
+        "bytes=abc",
+        "bytes=5-1",
+        "bytes=-",
+        "Bytes=-",
+        "bytes",
+        "bytes=--5",
+        "bytes=0-1,abc",
+    ],
+)
+def test_what_is_no_range_is_ignored(client: TestClient, asked: str) -> None:
+    url = ask(client, response="url")
+    response = client.get(url, headers={"Range": asked})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/png"
+    assert response.content == client.get(url).content
 
 
 @pytest.mark.parametrize(
@@ -145,7 +171,20 @@ def test_an_id_opens_what_the_token_protects(make_client: MakeClient) -> None:
     name = url.rpartition("/")[2]
     assert len(bytes.fromhex(name.partition(".")[0])) * 8 >= 128
     assert client.get(url).status_code == 200
+    assert client.head(url).status_code == 200
     assert client.get(url, headers=bearer).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/stream/x.png"), ("GET", "/stream/x."), ("GET", "/stream/.x")]
+)
+def test_a_dot_in_its_id_does_not_make_a_call_a_file(
+    make_client: MakeClient, method: str, path: str
+) -> None:
+    client = make_client(auth_token="s3cret")
+    assert client.request(method, path).status_code == 401
+    bearer = {"Authorization": "Bearer s3cret"}
+    assert client.request(method, path, headers=bearer).status_code == 404
 
 
 def test_jobs_answer_by_url_too(client: TestClient) -> None:

@@ -99,6 +99,9 @@ def test_private_addresses_are_refused_however_they_are_written(url: str) -> Non
         ("not a url", "has to begin with https://"),
         ("https://user:secret@example.com/a.png", "user's name or password"),
         ("https://example.com:99999999999999999999999/a.png", "not a URL"),
+        ("https://example.com:65536/a.png", "there is no port 65536"),
+        ("https://example.com:0/a.png", "there is no port 0"),
+        ("https://example.com:-1/a.png", "there is no port -1"),
         ("https://a[b/", "there is no host"),
         ("https://a b/", "there is no host"),
         ("https://[fe80::1%25eth0]/", "there is no host"),
@@ -205,7 +208,7 @@ def test_a_webhook_is_checked_before_its_job_is_taken() -> None:
     with pytest.raises(UrlRefused, match="private"):
         run(guarded.check_webhook("http://hook.example/"))
     run(Outbound(resolve=resolver(["8.8.8.8"])).check_webhook("http://hook.example/"))
-    for url in ("http://xn--/", "http://hook.example:99999999999999999999999/"):
+    for url in ("http://xn--/", "http://hook.example:99999999999999999999999/", "http://a.b:-1/"):
         with pytest.raises(UrlRefused, match="not a URL"):
             run(Outbound().check_webhook(url))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.engine.runner import File
+from app.errors import Overloaded
 from app.jobs.durable import JobOrder, JobState
 from app.jobs.store import JobStore
 from app.pipelines.text_to_image import TextToImageParams
@@ -20,7 +21,7 @@ PNG = File(b"png", "image/png", 2**63 + 4, True)
 @pytest.fixture
 def store(tmp_path: Path) -> JobStore:
     connection = sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None)
-    return JobStore(connection, most_bytes=100)
+    return JobStore(connection, most_bytes=100, most_waiting=20)
 
 
 def order(**values: object) -> JobOrder:
@@ -212,12 +213,38 @@ def test_the_oldest_results_make_room(store: JobStore) -> None:
 
 
 def test_the_image_of_a_cancelled_job_is_gone(store: JobStore) -> None:
-    add(store, "a", "b", image=b"x" * 60)
+    add(store, "a", "b", image=b"x" * 50)
     store.end("a", JobState.CANCELLED, "", 1.0)
     assert store.image("a") is None
     assert store.image("b") is not None
-    assert store.has_room_for_image(40)
-    assert not store.has_room_for_image(41)
+    with pytest.raises(Overloaded, match="RESULTS_LIMIT_MB"):
+        add(store, "too large", image=b"x" * 51)
+    assert store.find("too large", 1.0) is None
+    add(store, "fits", image=b"x" * 50)
+
+
+def test_what_makes_room_for_an_image_stays_where_that_is_not_enough(store: JobStore) -> None:
+    add(store, "failed", "waits", image=b"x" * 50)
+    store.end("failed", JobState.FAILED, "why", 1.0)
+    with pytest.raises(Overloaded):
+        add(store, "large", image=b"x" * 60)
+    assert store.image("failed") is not None
+    add(store, "small", image=b"x" * 50)
+    assert store.find("failed", 1.0) is None
+
+
+def test_no_more_jobs_wait_than_may(store: JobStore) -> None:
+    add(store, "failed")
+    store.end("failed", JobState.FAILED, "why", 1.0)
+    add(store, *map(str, range(20)))
+    with pytest.raises(Overloaded, match="20 asynchronous jobs are waiting"):
+        add(store, "one more")
+    with pytest.raises(Overloaded, match="JOB_LIMIT"):
+        store.retry("failed")
+    assert not store.retry("0")  # it would be refused if there were room, too
+    assert (state(store, "failed"), store.waiting()) == ("FAILED", 20)
+    store.start("0", 2.0)
+    assert store.retry("failed")
 
 
 def test_a_cancellation_that_comes_too_late_leaves_the_image_for_a_retry(store: JobStore) -> None:

@@ -8,19 +8,24 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.engine.runner import File
 from app.errors import Overloaded, RequestTooLarge
-from app.jobs import webhooks
-from app.jobs.durable import DurableJob, JobState
+from app.jobs import follower, webhooks
+from app.jobs.durable import DurableJob, JobOrder, JobState
+from app.jobs.services import JobServices
 from app.jobs.store import JobStore
+from app.pipelines.image_to_image import ImageToImageParams
 from tests.conftest import MakeSettings
 from tests.gate import Gate
-from tests.jobs.conftest import TINY, Receiver, StartService
+from tests.jobs.conftest import TINY, Receiver, StartService, make_order
 from tests.jobs.test_events import stream
 from tests.jobs.test_queue import ended, order, running, until
 from tests.server import wait_until
+from tests.servers import picture
 
 MEBIBYTE = 2**20
 
@@ -70,19 +75,98 @@ def test_a_silent_receiver_does_not_keep_others_from_hearing(
         asyncio.run(main(f"http://127.0.0.1:{server.getsockname()[1]}/"))
 
 
-def test_input_images_have_a_limit(make_settings: MakeSettings) -> None:
+async def submit_at_once(
+    services: JobServices, *orders: JobOrder
+) -> tuple[list[DurableJob], list[str]]:
+    """The jobs that were accepted, and why the others were refused for now."""
+    calls = (services.queue.submit(order) for order in orders)
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    jobs = [answer for answer in answers if isinstance(answer, DurableJob)]
+    refusals = [str(answer) for answer in answers if isinstance(answer, Overloaded)]
+    assert len(jobs) + len(refusals) == len(orders)
+    return jobs, refusals
+
+
+def test_a_crowd_finds_as_much_room_as_one_client(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    loading = Gate(tmp_path, "load")  # nothing leaves the queue
+    loading.close()
+
     async def main() -> None:
-        async with running(make_settings(results_limit_mb=1, job_limit=9)) as (_, services):
-            store = services.queue._store
-            refuse = services.queue._refuse_if_images_are_too_many
-            await store.call(JobStore.add, "a", "text-to-image", order(image=b"x" * MEBIBYTE), 1e9)
-            with pytest.raises(Overloaded, match="RESULTS_LIMIT_MB"):
-                await refuse(b"x")
-            await refuse(None)
+        async with running(make_settings(job_limit=5)) as (_, services):
+            jobs, refusals = await submit_at_once(services, *[order()] * 50)
+            assert len(jobs) == 5
+            assert all("5 asynchronous jobs are waiting (JOB_LIMIT)" in text for text in refusals)
+
+    asyncio.run(main())
+    loading.open()
+
+
+def test_input_images_have_a_limit(make_settings: MakeSettings, gate: Gate) -> None:
+    def with_image(size: int) -> JobOrder:
+        params = ImageToImageParams(prompt="a fox", num_inference_steps=2)
+        return make_order(params=params, image=picture().ljust(size, b"\0"))
+
+    async def main() -> None:
+        settings = make_settings(pipeline="image-to-image", results_limit_mb=1)
+        async with running(settings) as (_, services):
+            gate.close()
+            half = with_image(MEBIBYTE // 2)
+            jobs, refusals = await submit_at_once(services, *[half] * 9)
+            assert len(jobs) == 2
+            assert all("take 1 MiB (RESULTS_LIMIT_MB)" in text for text in refusals)
             with pytest.raises(RequestTooLarge, match="RESULTS_LIMIT_MB"):
-                await refuse(b"x" * (MEBIBYTE + 1))
-            await store.call(JobStore.end, "a", JobState.FAILED, "why", 1e9)
-            await refuse(b"x")  # what failed makes room
+                await services.queue.submit(with_image(MEBIBYTE + 1))
+            await services.queue.cancel(jobs[0].id)
+            await services.queue.submit(half)  # there is room again
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "method", "state"),
+    [("fail", "end", JobState.FAILED), ("a fox", "complete", JobState.COMPLETED)],
+)
+def test_a_job_ends_once_its_broken_store_is_mended(
+    make_settings: MakeSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    prompt: str,
+    method: str,
+    state: JobState,
+) -> None:
+    monkeypatch.setattr(follower, "RETRY_WRITE", 0.01)
+    write, tries = getattr(JobStore, method), []
+
+    def broken_at_first(*arguments: object) -> object:
+        tries.append(arguments)
+        if len(tries) < 5:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return write(*arguments)
+
+    monkeypatch.setattr(JobStore, method, broken_at_first)
+
+    async def main() -> None:
+        async with running(make_settings()) as (_, services):
+            job = await services.queue.submit(order(prompt=prompt))
+            assert (await ended(services, job)).state is state
+
+    asyncio.run(main())
+
+
+def test_a_result_that_can_never_be_written_is_given_up(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(store: JobStore, job_id: str, files: tuple[File, ...], *_: object) -> bool:
+        raise sqlite3.DataError("string or blob too big")
+
+    monkeypatch.setattr(JobStore, "complete", refuse)
+
+    async def main() -> None:
+        async with running(make_settings()) as (_, services):
+            job = await ended(services, await services.queue.submit(order()))
+            assert job.state is JobState.FAILED
+            assert "could not be written to DATA_DIR: string or blob too big" in job.error
 
     asyncio.run(main())
 
@@ -112,10 +196,13 @@ def test_a_synchronous_job_is_watched_and_stopped_without_a_data_folder(
         named = {"X-Request-Id": "mine"}
         answer = pool.submit(client.post, "/text-to-image", json=TINY, headers=named)
         gate.wait_reached()
-        watching = pool.submit(lambda: list(stream(client, "mine")))
-        wait_until(lambda: client.delete("/jobs/mine").status_code in (204, 404))
+        seen: list[dict[str, Any]] = []
+        watching = pool.submit(lambda: seen.extend(stream(client, "mine")))
+        wait_until(lambda: seen)
+        assert client.delete("/jobs/mine").status_code == 204
         gate.open()
-        assert watching.result()[-1]["state"] == "cancelled"
+        watching.result()
+        assert seen[-1]["state"] == "cancelled"
         assert answer.result().status_code == 500
 
 

@@ -128,6 +128,8 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             context = stack.enter_context(browser.new_context(**options))
             context.set_default_timeout(PATIENCE_MS)
             page = context.new_page()
+            # A request that a test answers itself may be under way at its end.
+            stack.callback(page.unroute_all, behavior="ignoreErrors")
             page.on("console", hear)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.goto(service.url)

@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import Page, Route, expect
 
+from tests.page.conftest import OpenPage, Serve
 from tests.page.test_generate import generate
 
 
@@ -14,7 +15,8 @@ def requests(page: Page) -> int:
     return int(page.locator(".figures dd").first.inner_text())
 
 
-def test_a_served_and_a_failed_request_are_told_of(page: Page) -> None:
+def test_a_served_and_a_failed_request_are_told_of(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(serve(MODEL_ID="some/counted-model"))  # nobody else's requests grow old there
     page.get_by_role("link", name="Activity").click()
     before = requests(page)
     page.get_by_role("link", name="Create").click()

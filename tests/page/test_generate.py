@@ -41,8 +41,7 @@ def test_a_prompt_becomes_a_picture(page: Page) -> None:
     page.get_by_label("Width", exact=True).fill("256")
     generate(page, "a lighthouse")
     image = page.get_by_role("img", name="a lighthouse")
-    expect(image).to_be_visible()
-    assert image.evaluate("image => image.naturalWidth") == 256
+    expect(image).to_have_js_property("naturalWidth", 256)
     facts = page.locator(".facts")
     expect(facts).to_contain_text("Seed7")
     expect(facts).to_contain_text("Size256 × ")
@@ -181,15 +180,10 @@ def test_an_image_becomes_a_video(serve: Serve, open_page: OpenPage, picture: Pa
     page.get_by_label("Height", exact=True).fill("64")
     page.get_by_role("button", name="Generate").click()
     video = page.locator(".result video")
-    expect(video).to_be_visible()
-    assert video.evaluate("video => [video.loop, video.controls, video.videoWidth]") == [
-        True,
-        True,
-        64,
-    ]
+    expect(video).to_have_js_property("videoWidth", 64)
+    assert video.evaluate("video => [video.loop, video.controls]") == [True, True]
     thumbnail = page.locator(".gallery img")  # its first frame
-    expect(thumbnail).to_be_visible()
-    assert thumbnail.evaluate("image => image.naturalWidth") == 64
+    expect(thumbnail).to_have_js_property("naturalWidth", 64)
     page.get_by_role("button", name="Use as input").click()
     expect(page.get_by_role("status").filter(has_text="done")).to_have_count(1)
 
@@ -259,10 +253,10 @@ def test_a_picture_is_downloaded_and_shared(page: Page) -> None:
         page.get_by_role("link", name="Download").click()
     assert Image.open(download.value.path()).format == "PNG"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy", exact=True).click()
-    expect(page.get_by_role("status").filter(has_text="done")).to_have_count(1)
-    page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("status").filter(has_text="done")).to_have_count(2)
+    for name in ("Copy", "Copy link"):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.click()
+        expect(button.get_by_role("status")).to_have_text("done")
     link = page.evaluate("navigator.clipboard.readText()")
     shared = page.request.get(link)
     assert shared.headers["content-type"] == "image/png"

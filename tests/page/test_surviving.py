@@ -34,6 +34,7 @@ def test_results_survive_a_reload(page: Page) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".gallery")).to_have_count(0)
+    wait_until(lambda: page.evaluate(COUNT_RESULTS) == 0)
     page.goto(page.url.partition("#")[0])
     page.reload()
     expect(page.locator(".hint")).to_be_visible()
@@ -154,7 +155,7 @@ OPENS = """url => new Promise((resolve) => {
 def test_history_shows_small_pictures_and_lets_go_of_them(page: Page) -> None:
     generate(page, "a large one")
     expect(page.locator(".result")).to_be_visible()
-    expect(page.locator(".gallery img")).to_be_visible()
+    expect(page.locator(".gallery img")).to_have_js_property("naturalWidth", 256)
     width, height, url = page.evaluate(TILE)
     assert (width, height) == (256, 144)
     assert page.evaluate(OPENS, url)

@@ -7,6 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests.page.conftest import OpenPage, Serve
 from tests.page.test_generate import generate
+from tests.page.test_surviving import COUNT_RESULTS
+from tests.server import wait_until
 
 TOKEN = "open-sesame"
 
@@ -27,6 +29,7 @@ def test_the_token_is_asked_for_and_kept_for_the_session(page: Page) -> None:
     give(page, "wrong")
     give(page, TOKEN)
     expect(page.locator(".result")).to_be_visible()
+    wait_until(lambda: page.evaluate(COUNT_RESULTS) == 1)
     assert page.evaluate("Object.values({ ...localStorage }).join()").find(TOKEN) == -1
     page.reload()
     generate(page, "again")

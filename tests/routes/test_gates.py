@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from tests.conftest import MakeClient, MakeSettings
+from tests.server import FAKE, ServerProcess
 
 SMALL = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 1}
 
@@ -82,6 +83,46 @@ def test_no_way_of_writing_a_path_gets_around_the_token(
             assert client.request(method, root + path + ending).status_code == 401, (path, ending)
     for path in ("/models", "/models/", "/v2/any/run%0A", "/v1/images/generations%0A"):
         assert client.post(root + path).status_code == 401, path
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data; boundary=b", None])
+@pytest.mark.parametrize("path", ["/purge-queue", "/run", "/text-to-image", "/models/some/model"])
+def test_a_page_of_another_site_changes_nothing(
+    make_client: MakeClient, path: str, content_type: str | None
+) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    if content_type:
+        headers["Content-Type"] = content_type
+    response = make_client().post(path, content=b'{"inputs": "a"}', headers=headers)
+    assert response.status_code == 403
+    assert "another site" in response.text
+
+
+def test_other_pages_may_do_what_they_have_to_ask_for_first(make_client: MakeClient) -> None:
+    site = {"Sec-Fetch-Site": "cross-site"}
+    assert make_client().post("/text-to-image", json=SMALL, headers=site).status_code == 200
+    assert make_client().get("/version", headers=site).status_code == 200
+    own = {"Sec-Fetch-Site": "same-origin"}
+    assert make_client().post("/purge-queue", headers=own).status_code == 200
+
+
+@pytest.mark.parametrize("root", ["", "/api"])
+def test_a_slash_at_the_end_names_nothing_else(make_settings: MakeSettings, root: str) -> None:
+    client = TestClient(create_app(make_settings()), root_path=root, follow_redirects=False)
+    for path in ("/version", "/hardware/info", "/ping", "/docs", "/metrics", "/v1/models"):
+        assert client.get(f"{root}{path}/").status_code == client.get(root + path).status_code, path
+    assert client.get(f"{root}/").headers["content-type"].startswith("text/html")
+    assert client.post(f"{root}/run/", json={}).status_code == 400
+
+
+def test_head_is_get_without_its_body() -> None:
+    settings = {"PIPELINE": "text-to-image", "MODEL_ID": "some/model"}
+    with ServerProcess(settings, FAKE) as server, server.wait_ready().client() as client:
+        for path in ("/", "/health", "/version", "/page/main.js"):
+            response = client.head(path)
+            assert response.status_code == 200, path
+            assert response.content == b""
+            assert response.headers["content-type"] == client.get(path).headers["content-type"]
 
 
 def _requests(app: FastAPI) -> list[tuple[str, str]]:

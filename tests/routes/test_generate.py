@@ -288,7 +288,21 @@ def test_a_worker_that_dies_costs_nobody_a_request(client: httpx.Client) -> None
 def test_only_the_loaded_pipeline_has_a_route(client: httpx.Client) -> None:
     response = client.post("/image-to-image", data={"prompt": "a"})
     assert response.status_code == 404
-    assert message(response)
+    assert "this server runs text-to-image" in message(response)
+
+
+def test_a_body_that_is_not_called_json_is_told_so(client: httpx.Client) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl -d says
+    response = client.post("/text-to-image", content=b'{"prompt": "a"}', headers=headers)
+    assert response.status_code == 422
+    (issue,) = response.json()["detail"]
+    assert "Content-Type: application/json" in issue["msg"]
+
+
+def test_half_a_pair_of_surrogates_is_the_clients_fault(client: httpx.Client) -> None:
+    response = client.post("/text-to-image", json={"prompt": "a", "loras": '{"\\ud800": 1}'})
+    assert response.status_code == 400
+    assert "\ud800" in message(response)
 
 
 def test_wrong_method_is_json(client: httpx.Client) -> None:

@@ -117,7 +117,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_process(tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_while_loading_is_not_restarted_for_ever(tmp_path: Path) -> None:
     running = server(tmp_path, MODEL_ID="crash-on-load")
-    assert running.wait_exit() == 1
+    assert running.wait_exit(180) == 1
     assert "ended 3 times while loading (exit code 9)" in running.log
 
 

@@ -33,7 +33,7 @@ from app.worker.loop import BROKEN_DEVICE, WorkLoop
 from tests.checkpoints import make
 from tests.checkpoints.parts import HIDDEN, clip_text, clip_tokenizer
 
-TIMEOUT = 120.0
+TIMEOUT = 300.0
 
 
 class Worker:

@@ -35,6 +35,8 @@ _FILE: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: {"description": "The file.", "content": {"video/mp4": {}}}},
 }
+JSON_BEGINS = ("{", "[")
+"""No URL and no base64 begins so."""
 NO_LIMIT = 2**62
 """A video is downloaded as a file, however large."""
 
@@ -115,7 +117,9 @@ class VideoApi:
         if order is Sort.ASCENDING:
             jobs.reverse()
         ids = [job.id for job in jobs]
-        start = ids.index(after) + 1 if after in ids else 0
+        if after and after not in ids:  # the first page again would never end
+            raise FieldInvalid("after: there is no such video.", "after")
+        start = ids.index(after) + 1 if after else 0
         page = jobs[start : start + limit]
         return VideoList(
             data=[await self._video(request, job) for job in page],
@@ -204,15 +208,24 @@ def _parts(request: Request) -> tuple[Runner, JobServices]:
 
 def _image_url(text: str) -> str:
     """The URL in a reference object, or the text itself."""
-    if not text.lstrip().startswith("{"):
+    if not text.lstrip().startswith(JSON_BEGINS):
         return text
     try:
-        return str(json.loads(text)["image_url"])
-    except (ValueError, KeyError, RecursionError) as error:
-        raise FieldInvalid(
-            'input_reference: send a file, or an object such as {"image_url": "https://…"}.',
-            "input_reference",
-        ) from error
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _reference_invalid() from error
+    url = given.get("image_url") if isinstance(given, dict) else None
+    if not isinstance(url, str):
+        raise _reference_invalid()
+    return url
+
+
+def _reference_invalid() -> FieldInvalid:
+    return FieldInvalid(
+        "input_reference: send a file, a data URL, an https URL, or an object such as "
+        '{"image_url": "https://…"}.',
+        "input_reference",
+    )
 
 
 def _thumbnail(video: bytes) -> bytes:

@@ -1,0 +1,147 @@
+"""What a request's body may be, decided while it comes: once it is parsed it is too late."""
+
+from __future__ import annotations
+
+import asyncio
+from types import MappingProxyType
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import BodyOverdue, Overloaded, RequestTooLarge
+from app.routes.gates import ErrorResponse, Guard
+from app.routes.paths import routed_path
+from app.settings import MEBIBYTE
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two parts of a body."""
+BODIES_AT_ONCE = 8
+"""As many of the largest bodies may be on their way; what is whole, the queue's limit bounds."""
+MOST = MappingProxyType({b",": 50_000, b"[": 50_000, b"{": 50_000, b"&": 50_000, b"%": 50_000,
+                         b"\\": 400_000})  # fmt: skip
+"""Signs in a JSON document or a form. Each makes a value for the parser, which holds up all else
+while it works: for seconds if twenty megabytes are commas. Files in base64 have none of them, but
+for the backslashes that some languages put before a slash."""
+JSON_BEGINS = (b"{", b"[")
+BEFORE_JSON = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+"""White space and the marks of an encoding."""
+PLAIN_FORM = "application/x-www-form-urlencoded"
+
+
+class BodyLimit:
+    """Refuses a body that is too large, too slow or too much work, by its length or as it comes.
+
+    Args:
+        max_bytes: of one body.
+        respond: see `ErrorResponse`.
+        takes_files: where a body may be a file, whatever its type is said to be.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, respond: ErrorResponse, takes_files: Guard
+    ) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._respond = respond
+        self._takes_files = takes_files
+        self._arriving = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at what the application reads."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._max_bytes:
+            await self._respond(self.too_large(), routed_path(scope))(scope, receive, send)
+            return
+        is_form = headers.get("content-type", "").startswith(PLAIN_FORM)
+        body = _Body(self, receive, is_form and not self._takes_files("POST", routed_path(scope)))
+        try:
+            await self._app(scope, body.receive, send)
+        finally:
+            body.leave()
+
+    def make_room(self, size: int) -> None:
+        """Count bytes of bodies that are not whole yet; negative ones have become so, or left.
+
+        Raises:
+            Overloaded: too much is on its way.
+        """
+        self._arriving += size
+        if size > 0 and self._arriving > BODIES_AT_ONCE * self._max_bytes:
+            raise Overloaded("too many large requests arrive at once.", retry_after=1)
+
+    def check(self, size: int) -> None:
+        """Refuse a body of this size, so far.
+
+        Raises:
+            RequestTooLarge: it is beyond the limit.
+        """
+        if size > self._max_bytes:
+            raise self.too_large()
+
+    def too_large(self) -> RequestTooLarge:
+        """Say what the limit is."""
+        limit = self._max_bytes / MEBIBYTE
+        return RequestTooLarge(f"The request is larger than {limit:g} MiB (MAX_UPLOAD_MB).")
+
+
+class _Body:
+    """One body, as far as it has come."""
+
+    def __init__(self, limit: BodyLimit, receive: Receive, is_text: bool) -> None:
+        self._limit = limit
+        self._receive = receive
+        self._is_text: bool | None = is_text or None  # None: not known before it begins
+        self._is_whole = False
+        self._size = 0
+        self._counted = 0
+        self._signs = dict.fromkeys(MOST, 0)
+
+    async def receive(self) -> Message:
+        """The server's next message.
+
+        Raises:
+            BodyOverdue: there was none for too long.
+            RequestTooLarge: the body is too large, or too much work.
+            Overloaded: too much is on its way, from all clients.
+        """
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(LONGEST_PAUSE):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise BodyOverdue(LONGEST_PAUSE) from error
+        self._take(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._is_whole = True
+            self.leave()
+        return message
+
+    def leave(self) -> None:
+        """Give up what was counted."""
+        self._limit.make_room(-self._counted)
+        self._counted = 0
+
+    def _take(self, part: bytes) -> None:
+        self._size += len(part)
+        self._limit.check(self._size)
+        self._counted += len(part)
+        self._limit.make_room(len(part))
+        if self._is_text is None:
+            begin = part.lstrip(BEFORE_JSON)[:1]
+            self._is_text = begin in JSON_BEGINS if begin else None
+        if self._is_text:
+            self._count_signs(part)
+
+    def _count_signs(self, part: bytes) -> None:
+        for sign, most in MOST.items():
+            self._signs[sign] += part.count(sign)
+            if self._signs[sign] > most:
+                raise RequestTooLarge(
+                    f"The request holds more than {most} of {sign.decode()!r}: a file has to be "
+                    "sent as multipart/form-data or, in JSON, as base64."
+                )
