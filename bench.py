@@ -11,8 +11,10 @@ import asyncio
 import sys
 from pathlib import Path
 
+from app.errors import RunnerError
 from app.pipelines import PIPELINES
 from app.settings import SettingsError
+from benchmarks.checks import BadOption
 from benchmarks.core import NotServing
 from benchmarks.session import Options, measure
 
@@ -22,7 +24,7 @@ def main() -> int:
     options = parse(sys.argv[1:])
     try:
         asyncio.run(measure(options))
-    except (NotServing, SettingsError) as error:
+    except (BadOption, NotServing, RunnerError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -60,11 +62,13 @@ def _positive(text: str) -> int:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    return int(width), int(height)
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError("write width and height in pixels, as in 768x512")
+    return _positive(width), _positive(height)
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
+    return tuple(name.strip() for name in text.split(","))
 
 
 if __name__ == "__main__":

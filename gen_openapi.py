@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from app.engine.runner import Runner
+from app.engine.service import LocalService
+from app.jobs.services import JobServices, media_shelf
+from app.media.pool import CodecPool
 from app.openapi import describe
 from app.pipelines import PIPELINES
-from app.routes import generate, hardware, health, huggingface, openai
+from app.routes import events, generate, hardware, health, huggingface, jobs, media, openai
 from app.settings import Settings
 
 Document = dict[str, Any]
@@ -35,7 +39,23 @@ def runner_document(version: str) -> Document:
     pipelines = list(PIPELINES.values())
     app.include_router(openai.router(pipelines))
     app.include_router(huggingface.router(pipelines))
+    for router in _job_routers():
+        app.include_router(router)
     return describe(app) | {"servers": SERVERS}
+
+
+def _job_routers() -> list[APIRouter]:
+    """The routes of asynchronous jobs, of events and of media: of no pipeline in particular."""
+    # Nothing here is started, and no environment is read: the document is the same everywhere.
+    settings = Settings.model_construct(pipeline=next(iter(PIPELINES)), model_id="demo")
+    codecs, shelf = CodecPool(), media_shelf(settings)
+    runner = Runner(settings, LocalService(settings), codecs)
+    services = JobServices(runner, shelf)
+    return [
+        media.MediaDoor(shelf, codecs).router(),
+        events.EventsDoor(runner, services.queue).router(),
+        jobs.JobsDoor(runner, services.queue, services.outbound, codecs).router(),
+    ]
 
 
 def _livepeer_app(version: str) -> FastAPI:

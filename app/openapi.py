@@ -1,16 +1,67 @@
-"""The OpenAPI document: FastAPI's own, brought into the form that existing clients know."""
+"""The OpenAPI document: FastAPI's own, with what it cannot see, as existing clients know it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
 
 from app.diffusion.profiles import Profile, profile_for
 from app.pipelines.base import INT64_MAX
+from app.routes import events, huggingface, jobs, openai
+from app.schemas import HTTPError
 
 Document = dict[str, Any]
+
+
+class JobError(BaseModel):
+    """The body of every error of the asynchronous jobs' calls."""
+
+    error: str = Field(description="What went wrong.")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a call answers that FastAPI cannot see; it supposes a 422 where nothing sends one.
+
+    Attributes:
+        errors: statuses whose body says what went wrong.
+        others: further ones, whose body is empty or a file.
+    """
+
+    errors: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
+
+
+ANSWERS: Mapping[str, Answers] = MappingProxyType(
+    {
+        "/stream/{media_id}.{extension}": Answers((404, 416), (206, 304)),
+        "/jobs/{job_id}/events": Answers((404,), (204,)),
+        "/jobs/{job_id}": Answers((401, 403, 404)),
+        "/ping": Answers(others=(200, 204, 503)),
+        "/run": Answers((400, 401, 403, 408, 413, 429, 500)),
+        "/runsync": Answers((400, 401, 403, 404, 408, 413, 429, 500)),
+        "/status/{job_id}": Answers((401, 404, 500)),
+        "/status-sync/{job_id}": Answers((400, 401, 404, 500)),
+        "/stream/{job_id}": Answers((401, 404, 500)),
+        "/cancel/{job_id}": Answers((401, 403, 404, 500)),
+        "/retry/{job_id}": Answers((400, 401, 403, 404, 429, 500)),
+        "/purge-queue": Answers((401, 403, 500)),
+    }
+)
+"""By path. The other doors' routes declare their own."""
+GUARDS = (openai.guard, huggingface.guard, jobs.guard, events.guard)
+"""Which calls ask for the token, the generating routes apart: those declare it."""
+BEARER = "HTTPBearer"
+REFERENCE = "#/components/schemas/{model}"
+UNSENT = ("input", "ctx")
+"""What FastAPI says of a field that does not fit, and `ErrorTable` leaves out."""
 
 BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 
@@ -29,13 +80,56 @@ def describe(app: FastAPI, model_id: str = "") -> Document:
             description="One diffusion pipeline behind an HTTP API.",
             routes=app.routes,
         )
+        _tell_answers(document)
+        _tell_guards(document)
         app.openapi_schema = _conform(document, profile_for(model_id))
     return app.openapi_schema
 
 
+def _tell_answers(document: Document) -> None:
+    """What each call answers beside its result."""
+    for path, operations in document["paths"].items():
+        if answers := ANSWERS.get(path):
+            error = JobError if jobs.is_ours(path) else HTTPError
+            for operation in operations.values():
+                _tell_answers_of(operation["responses"], answers, error)
+            if answers.errors:
+                _add_model(document["components"]["schemas"], error)
+
+
+def _tell_answers_of(responses: Document, answers: Answers, error: type[BaseModel]) -> None:
+    responses.pop("422", None)
+    for status in sorted(answers.errors + answers.others):
+        response: Document = {"description": HTTPStatus(status).phrase}
+        if status in answers.errors:
+            schema = {"$ref": REFERENCE.format(model=error.__name__)}
+            response["content"] = {"application/json": {"schema": schema}}
+        responses[str(status)] = response
+
+
+def _add_model(schemas: Document, model: type[BaseModel]) -> None:
+    """A model and those that it is made of, where a route has not brought them already."""
+    schema = model.model_json_schema(ref_template=REFERENCE)
+    for name, part in (schema.pop("$defs", {}) | {model.__name__: schema}).items():
+        schemas.setdefault(name, part)
+
+
+def _tell_guards(document: Document) -> None:
+    """Which calls ask for the token where there is one: by what the service itself goes by."""
+    schemes = document["components"].setdefault("securitySchemes", {})
+    schemes.setdefault(BEARER, {"type": "http", "scheme": "bearer"})
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if any(guard(method.upper(), path) for guard in GUARDS):
+                operation["security"] = [{BEARER: []}]
+
+
 def _conform(document: Document, profile: Profile) -> Document:
     _conform_schema(document)
-    for schema in document["components"]["schemas"].values():
+    schemas = document["components"]["schemas"]
+    for name in UNSENT:
+        schemas.get("ValidationError", {}).get("properties", {}).pop(name, None)
+    for schema in schemas.values():
         for name, field in schema.get("properties", {}).items():
             _conform_field(name, field, profile)
     for path in document["paths"].values():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmarks import flops, single
 from benchmarks.baseline import PlainLoop
-from benchmarks.compare import compare, table
+from benchmarks.checks import check_file, check_names, check_work
+from benchmarks.compare import PLAIN, changes_of, compare, table
 from benchmarks.core import Core, settings_for
 from benchmarks.load import lines as load_lines
 from benchmarks.load import load, mixed
@@ -45,13 +46,26 @@ class Options:
         width, height = self.size or native_size(self.model_id)
         return Work(width, height, self.num_inference_steps, self.batch_size)
 
+    @property
+    def load_works(self) -> list[Work]:
+        """The requests of the load; none without one, and beside a comparison."""
+        if self.compare or not self.load:
+            return []
+        steps = self.num_inference_steps or DEFAULT_STEPS
+        requests = self.requests or REQUESTS_PER_CLIENT * self.load
+        return mixed(replace(self.work, num_inference_steps=steps), requests)
+
 
 async def measure(options: Options) -> Report:
     """Measure, print, write.
 
     Raises:
+        BadOption: what was asked for cannot be done.
+        BadRequest: the service would refuse the requests.
+        SettingsError: the settings cannot be used.
         NotServing: the model cannot be loaded.
     """
+    _check(options)
     report = Report(options.pipeline, options.model_id, options.work)
     if options.compare:
         report.variants = await compare(
@@ -65,6 +79,18 @@ async def measure(options: Options) -> Report:
     if options.plot:
         report.write_plot(options.plot)
     return report
+
+
+def _check(options: Options) -> None:
+    """Refuse what would fail only once everything has been loaded, or measured."""
+    check_names(options.compare)
+    for option, path in (("--json", options.json), ("--plot", options.plot)):
+        if path:
+            check_file(option, path)
+    for name in options.compare or (PLAIN,):
+        settings = settings_for(options.pipeline, options.model_id, changes_of(name))
+        for work in (options.work, *options.load_works):
+            check_work(settings, work)
 
 
 async def _measure_one(options: Options, report: Report) -> None:
@@ -106,9 +132,7 @@ async def _single(options: Options, core: Core, plain: PlainLoop | None, report:
 
 
 async def _load(options: Options, core: Core, plain: PlainLoop | None, report: Report) -> None:
-    steps = options.num_inference_steps or DEFAULT_STEPS
-    requests = options.requests or REQUESTS_PER_CLIENT * options.load
-    works = mixed(replace(options.work, num_inference_steps=steps), requests)
+    works = options.load_works
     report.load = await load(core, works, options.load)
     _say_all(["", *load_lines(report.load)])
     if plain is not None:

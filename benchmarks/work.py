@@ -11,6 +11,7 @@ from PIL import Image
 from app.diffusion.profiles import profile_for
 from app.pipelines import PIPELINES
 from app.pipelines.base import Media, Params
+from app.validation import validated
 
 DEFAULT_SIZE = (512, 512)
 """(width, height) in pixels for models whose profile names none."""
@@ -40,7 +41,11 @@ def native_size(model_id: str) -> tuple[int, int]:
 
 
 def params_of(pipeline: str, work: Work) -> Params:
-    """The request's parameters; the safety checker is left out of the measurement."""
+    """The request's parameters; the safety checker is left out of the measurement.
+
+    Raises:
+        FieldInvalid: one line that names each field that does not fit.
+    """
     kind = PIPELINES[pipeline]
     values = dict(kind.example) | {
         "width": work.width,
@@ -51,7 +56,7 @@ def params_of(pipeline: str, work: Work) -> Params:
     }
     if kind.media is Media.IMAGE:
         values["num_images_per_prompt"] = work.images
-    return kind.params.model_validate(values)
+    return validated(kind.params, values)
 
 
 def upload_of(pipeline: str, work: Work) -> bytes | None:
