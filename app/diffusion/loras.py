@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from app.diffusion.accelerators.memory import restore_offloading
 from app.diffusion.store import find_lora
 from app.errors import LoraInvalid
 
@@ -100,15 +101,20 @@ class LoraShelf:
             )
             fits = name in self._present()
         except torch.OutOfMemoryError:
-            self._remove(name)
+            self._undo(name)
             raise
         except Exception as error:  # the libraries raise whatever misfitting weights lead them to
-            self._remove(name)
+            self._undo(name)
             _log.info("LoRA %s does not fit", repo, exc_info=error)
             raise LoraInvalid(f"LoRA {repo} does not fit the loaded model.") from error
         if not fits:
             raise LoraInvalid(f"LoRA {repo} has no weights for the loaded model.")
         self._names[repo] = name
+
+    def _undo(self, name: str) -> None:
+        """Take back what the loading of an adapter has done before it failed."""
+        self._remove(name)
+        restore_offloading(self._pipe)
 
     def _new_name(self) -> str:
         """A name that is not in use.

@@ -70,7 +70,7 @@ class Preprocessing:
 class SafetyChecker:
     """Decides for each image whether it may be offensive or harmful.
 
-    The weights are loaded when they are first needed.
+    The weights are loaded when they are first needed, or by `warm_up`.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -83,7 +83,20 @@ class SafetyChecker:
         self._folder = folder
         self._preprocessing = read_preprocessing(folder)
         self._device = device
+        self._dtype = torch.float16 if is_gpu(device) else torch.float32
         self._model: Any = None
+
+    def warm_up(self) -> None:
+        """Load the weights now if that must not happen beside a generation.
+
+        While transformers loads a model, the model's type is the default of the whole process,
+        and schedulers compute their steps in it: in half precision, they would be wrong ones.
+
+        Raises:
+            ModelNotLoaded: the weights cannot be used.
+        """
+        if self._dtype is not torch.get_default_dtype():
+            self.flag(torch.zeros(1, 8, 8, 3, dtype=torch.uint8))
 
     @torch.no_grad()
     def flag(self, images: torch.Tensor) -> tuple[bool, ...]:
@@ -115,8 +128,7 @@ class SafetyChecker:
             ModelNotLoaded: they are damaged or incomplete.
         """
         if self._model is None:
-            dtype = torch.float16 if is_gpu(self._device) else torch.float32
-            self._model = _load_model(self._folder, dtype).to(self._device).eval()
+            self._model = _load_model(self._folder, self._dtype).to(self._device).eval()
         return self._model
 
 

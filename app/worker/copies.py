@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import diffusers
 import torch
 
 from app.worker.calls import SharedValues
@@ -37,6 +39,10 @@ class StepDone:
     sample: torch.Tensor
     result: Any
 
+
+_READERS = (diffusers.LCMScheduler, diffusers.TCDScheduler, diffusers.DDPMScheduler)
+"""Schedulers whose steps read their list of timesteps. Others compute with it on the GPU: aMUSEd's
+does."""
 
 _REPORTING = ("step", "__deepcopy__")
 """Attributes of a request's own scheduler that hide its class's."""
@@ -79,9 +85,14 @@ class Copies:
     def mend(self) -> None:
         """Undo what a call that failed left of the shared networks.
 
+        With OFFLOAD=model the part that was at work stays on the GPU, half of it if there was no
+        room for more, and the next request's parts would come on top of it.
+
         Some classes turn their VAE into single precision and back. Without a hub that is
         everybody's VAE, and a call that fails in between leaves it so.
         """
+        if getattr(self._pipe, "_all_hooks", ()):
+            self._pipe.maybe_free_model_hooks()
         vae = getattr(self._pipe, "vae", None)
         if vae is not None and vae.dtype != self._vae_dtype:
             vae.to(self._vae_dtype)
@@ -111,7 +122,8 @@ def _report_steps(pipe: Any, on_step: OnStep) -> None:
     ) -> Any:  # some pipelines name the arguments
         nonlocal done
         timestep = on_host(timestep)
-        result = step(model_output, timestep, sample, *args, **kwargs)
+        with on_host.in_place():
+            result = step(model_output, timestep, sample, *args, **kwargs)
         done += 1
         steps = max(done, _steps_in_all(pipe))
         on_step(StepDone(done, steps, scheduler, model_output, timestep, sample, result))
@@ -142,7 +154,8 @@ class HostTimesteps:
 
     DDIM, PNDM, LCM, TCD and DDPM look their coefficients up in tables in main memory, by a
     timestep that pipelines keep on the GPU: each step waits until the GPU has done all it was
-    given. With the same timestep from main memory they compute the same without waiting.
+    given. With the same timestep from main memory they compute the same without waiting. LCM, TCD
+    and DDPM read the next one from their own list, which has to be there as well.
     """
 
     def __init__(self, scheduler: Any) -> None:
@@ -158,6 +171,19 @@ class HostTimesteps:
         if self._host is None or timesteps is not self._seen:
             self._seen, self._host = timesteps, timesteps.cpu()
         return self._host[timestep.storage_offset() - timesteps.storage_offset()]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Around a step: the scheduler's own list is in main memory, if that helps."""
+        scheduler, on_gpu = self._scheduler, self._scheduler.timesteps
+        if self._host is None or on_gpu is not self._seen or not isinstance(scheduler, _READERS):
+            yield
+            return
+        scheduler.timesteps = self._host
+        try:
+            yield
+        finally:  # the pipeline goes on with entries of the other one
+            scheduler.timesteps = on_gpu
 
 
 def _is_entry(value: Any, values: Any) -> bool:

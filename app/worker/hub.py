@@ -18,6 +18,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,6 +159,8 @@ class Hub:
         while self._new and self._has_room():
             task = self._new.popleft()
             task.thread = greenlet(task.body)
+            # Else it begins with an empty one, in which PyTorch's settings are the default ones.
+            task.thread.gr_context = copy_context()
             self._follow(task, task.thread.switch(task))
             if time.perf_counter() >= end:
                 return

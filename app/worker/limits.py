@@ -106,9 +106,13 @@ class RowLimits:
             self._fitting[kind], self._fits[kind] = 2 * rows, 0
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Learn from the forwards in this context what memory they take, on CUDA."""
-        self._is_measuring = torch.cuda.is_available()
+    def measuring(self, device: torch.device) -> Iterator[None]:
+        """Learn from the forwards in this context what memory they take, if they run on CUDA.
+
+        Args:
+            device: the model's; a GPU that it does not use is left alone.
+        """
+        self._is_measuring = device.type == "cuda"
         try:
             yield
         finally:
@@ -119,11 +123,15 @@ class RowLimits:
 
     @contextmanager
     def watching(self, numbers: int) -> Iterator[None]:
-        """Around a forward with so many numbers in its latents; the last one measured counts."""
+        """Around a forward with so many numbers in its latents; the largest measured counts.
+
+        A CUDA graph that was captured in one forward takes nothing but its output in the next.
+        """
         if not self._is_measuring or not numbers:
             yield
             return
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         yield
-        self.bytes_per_number = (torch.cuda.max_memory_allocated() - before) / numbers
+        taken = (torch.cuda.max_memory_allocated() - before) / numbers
+        self.bytes_per_number = max(self.bytes_per_number, taken)

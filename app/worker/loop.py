@@ -60,14 +60,29 @@ class WorkLoop:
         self._busy_seconds = 0.0
 
     def warm_up(self, pipeline: str, sizes: Sequence[tuple[int, int]]) -> None:
-        """Generate before the first order, where that is worth its time."""
+        """Generate before the first order, where that is worth its time.
+
+        Raises:
+            ModelNotLoaded: what was asked for does not work on this model after all.
+        """
+        self._warm_up_checker()
+        device = self._parts.loaded.device
         for requests in warm_up_rounds(pipeline, self._parts.loaded, sizes):
-            with torch.no_grad(), self._parts.limits.measuring():
+            with torch.no_grad(), self._parts.limits.measuring(device):
                 for request in requests:
                     body = partial(self._warm_up, Order("warm-up", *request))
                     self._parts.hub.add(Task(body, loras=(), is_cancelled=lambda: False))
                 while len(self._parts.hub):
                     self._work()
+
+    def _warm_up_checker(self) -> None:
+        """Before the generations: what they leave free is measured."""
+        if self._parts.safety is None:
+            return
+        try:
+            self._parts.safety.warm_up()
+        except torch.OutOfMemoryError as error:
+            logger.warning("the safety checker's warm-up failed: %s", error)
 
     def _warm_up(self, order: Order, _task: Task) -> None:
         report = self._reporter(order, send=lambda *_: None)
@@ -97,7 +112,8 @@ class WorkLoop:
 
     def usage(self) -> Usage:
         """What was used of the device so far."""
-        hub, (allocated, reserved) = self._parts.hub, peak_memory()
+        hub = self._parts.hub
+        allocated, reserved = peak_memory(self._parts.loaded.device)
         return Usage(
             allocated, reserved, hub.forwards, hub.rows, self._busy_seconds, compilations()
         )

@@ -9,6 +9,9 @@ import sys
 import torch
 
 _NO_MEMORY = (
+    "CUDA error: out of memory",  # outside of PyTorch's own allocator, as are the next two
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "can't allocate memory",  # a CPU
     "not enough memory",
     "MPS backend out of memory",
@@ -18,6 +21,9 @@ _NO_MEMORY = (
 
 _BROKEN_CONTEXT = ("CUDA error", "HIP error", "device-side assert", "cuDNN error")
 """Errors after which every further call on the device fails as well."""
+
+_HARMLESS = ("invalid configuration argument", "CUDNN_STATUS_NOT_SUPPORTED")
+"""Those of a call that the device refused, and that leave it as it was."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -29,7 +35,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_device_broken(error: BaseException) -> bool:
     """Whether only a new process gets a working device again."""
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _BROKEN_CONTEXT)
+    if is_out_of_memory(error) or not isinstance(error, RuntimeError):
+        return False
+    text = str(error)
+    return any(it in text for it in _BROKEN_CONTEXT) and not any(it in text for it in _HARMLESS)
 
 
 def free_cached_memory() -> None:
@@ -41,12 +50,13 @@ def free_cached_memory() -> None:
         torch.mps.empty_cache()
 
 
-def peak_memory() -> tuple[int, int]:
+def peak_memory(device: torch.device) -> tuple[int, int]:
     """Most bytes in use, and held by the allocator, since the last call.
 
-    Without a GPU both are the process's peak.
+    Args:
+        device: the model's; unless it is CUDA, both are the process's peak.
     """
-    if not torch.cuda.is_available():
+    if device.type != "cuda":
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         return peak, peak

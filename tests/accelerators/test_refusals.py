@@ -1,11 +1,18 @@
 """An accelerator that cannot work stops the start, and the message says what to do."""
 
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from app.diffusion.accelerators import apply
+from app.diffusion.accelerators.quantizing import FP8_CAPABILITY, fp8
 from app.errors import ModelNotLoaded
+from app.settings import Settings
 from tests.accelerators.conftest import Load
+
+SETTINGS = Settings(pipeline="text-to-image", model_id="demo")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,46 @@ def test_a_missing_package_is_named_with_its_install(
         pytest.skip(f"{module} is installed")
     with pytest.raises(ModelNotLoaded, match=requirements):
         load_tiny("sd", **values)
+
+
+@pytest.fixture
+def ada(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A stand-in for a GPU with fp8 arithmetic."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: FP8_CAPABILITY)
+    return torch.device("cpu")
+
+
+def test_fp8_says_which_weights_it_needs(load_tiny: Load, ada: torch.device) -> None:
+    with pytest.raises(RuntimeError, match="these are float32: set BFLOAT16=true"):
+        fp8(load_tiny("flux").pipe, SETTINGS, ada)
+
+
+def test_fp8_leaves_layers_in_single_precision(
+    load_tiny: Load, ada: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torchao")
+    monkeypatch.setattr("torchao.quantization.quant_api._check_hardware_support", lambda _: None)
+    model = load_tiny("wan", bfloat16=True).pipe.transformer
+    model.condition_embedder.time_embedder.float()  # as Wan's checkpoints are loaded
+    fp8(SimpleNamespace(transformer=model), SETTINGS, ada)
+    kinds = {
+        name: type(it.weight).__name__
+        for name, it in model.named_modules()
+        if isinstance(it, torch.nn.Linear)
+    }
+    assert kinds["condition_embedder.time_embedder.linear_1"] == "Parameter"
+    assert "Float8Tensor" in kinds.values()
+
+
+def test_what_a_package_asserts_is_told_with_the_remedy(
+    load_tiny: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asserts(*_: object) -> None:
+        raise AssertionError("only some hardware is supported")
+
+    monkeypatch.setitem(apply._FUNCTIONS, "FUSE_QKV", asserts)
+    with pytest.raises(ModelNotLoaded, match="FUSE_QKV cannot work here: only some hardware"):
+        load_tiny("sd", fuse_qkv=True)
 
 
 def test_an_unknown_compiler_backend_lists_the_known_ones(load_tiny: Load) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import accelerate
 import pytest
 import torch
+from diffusers.pipelines import pipeline_utils
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 
+from app.diffusion.accelerators.apply import Apply
+from app.diffusion.accelerators.memory import offload_models, offload_sequentially
 from app.diffusion.loading import LoadedPipeline, load
 from app.diffusion.loras import LoraShelf
 from app.errors import LoraInvalid
@@ -18,6 +23,7 @@ from tests.diffusion.conftest import Fabricate, Load, generate
 
 LORA, OTHER = "fabricated/lora", "fabricated/lora-2"
 FILE = "pytorch_lora_weights.safetensors"
+SETTINGS = Settings(pipeline="text-to-image", model_id="some/model")
 
 pytestmark = [  # peft remarks on what is meant here
     pytest.mark.filterwarnings("ignore:Already found a `peft_config`"),
@@ -36,9 +42,12 @@ def shelves(tmp_path: Path) -> Path:
 @pytest.fixture
 def loaded(fabricate: Fabricate, models: Path) -> LoadedPipeline:
     """Stable Diffusion of the test's own, since adapters leave traces in it."""
-    return load(
-        Settings(pipeline="text-to-image", model_id=fabricate("sd"), model_dir=models, device="cpu")
-    )
+    return load(settings_of(fabricate("sd"), models))
+
+
+def settings_of(model_id: str, models: Path, **values: object) -> Settings:
+    fixed = {"pipeline": "text-to-image", "model_id": model_id, "model_dir": models}
+    return Settings.model_validate({**fixed, "device": "cpu", **values})
 
 
 def image(loaded: LoadedPipeline) -> torch.Tensor:
@@ -160,6 +169,72 @@ def test_nothing_is_half_applied(name: str, loaded: LoadedPipeline, shelves: Pat
     assert shelf.loaded == (LORA,)
     shelf.activate(((LORA, 1.0),))
     assert torch.equal(image(loaded), good)
+
+
+def test_adapters_of_a_model_stored_in_fp8_are_exact(
+    fabricate: Fabricate, models: Path, shelves: Path
+) -> None:
+    """Their values are smaller than fp8's steps: rounded to them they would have no effect."""
+    file = snapshot(LORA, shelves) / FILE
+    tensors = {key: value / 1000 for key, value in load_file(file).items()}
+    save_file(tensors, file)
+    loaded = load(settings_of(fabricate("sd"), models, quantize="fp8-storage"))
+    plain, shelf = image(loaded), LoraShelf(loaded.pipe, shelves, 4)
+    shelf.activate(((LORA, 0.25),))
+    unet, checked = dict(loaded.pipe.unet.named_modules()), 0
+    for key, down in tensors.items():
+        path = key.removeprefix("unet.").removesuffix(".lora_A.weight")
+        if key.startswith("unet.") and key.endswith(".lora_A.weight"):
+            assert unet[path].base_layer.weight.dtype is torch.float8_e4m3fn
+            (mine,) = (it.weight for it in unet[path].lora_A.values())
+            assert torch.equal(mine, down)
+            checked += 1
+    assert checked
+    shelf.activate(((LORA, 1e6),))  # as the adapter would be at its usual size
+    assert not torch.allclose(image(loaded), plain, atol=1e-3)
+    shelf.activate(())
+    assert torch.equal(image(loaded), plain)
+
+
+@pytest.fixture
+def on_cpu_zero(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A stand-in for the GPU, which diffusers looks for when it has loaded an adapter."""
+    offload = accelerate.cpu_offload
+
+    def without_index(model: Any, _device: torch.device, **options: Any) -> Any:
+        return offload(model, torch.device("cpu"), **options)  # it takes `cpu:0` for another one
+
+    monkeypatch.setattr(accelerate, "cpu_offload", without_index)
+    monkeypatch.setattr(pipeline_utils, "get_device", lambda: "cpu:0")
+    return torch.device("cpu:0")
+
+
+@pytest.mark.parametrize("name", ["unet", "text encoder"])
+@pytest.mark.parametrize("offload", [offload_models, offload_sequentially])
+def test_offloading_outlives_an_adapter_that_does_not_fit(
+    offload: Apply, name: str, loaded: LoadedPipeline, shelves: Path, on_cpu_zero: torch.device
+) -> None:
+    plain = image(loaded)
+    offload(loaded.pipe, SETTINGS, on_cpu_zero)
+    before = offloaded(loaded)
+    assert before
+    shelf = LoraShelf(loaded.pipe, shelves, 4)
+    with pytest.raises(LoraInvalid, match="some/misfit"):
+        shelf.activate(((misfit(name, shelves), 1.0),))
+    assert before <= offloaded(loaded)
+    assert torch.equal(image(loaded), plain)
+    shelf.activate(((LORA, 1.0),))
+    assert not torch.allclose(image(loaded), plain, atol=1e-3)
+
+
+def offloaded(loaded: LoadedPipeline) -> set[int]:
+    """Identities of the modules whose weights come to the device only when they compute."""
+    modules = [it for part in _modules(loaded) for it in part.modules()]
+    return {id(it) for it in modules if hasattr(it, "_hf_hook")}
+
+
+def _modules(loaded: LoadedPipeline) -> list[torch.nn.Module]:
+    return [it for it in loaded.pipe.components.values() if isinstance(it, torch.nn.Module)]
 
 
 def test_the_names_of_unloaded_adapters_are_used_again(

@@ -131,6 +131,25 @@ def test_weights_are_loaded_once_and_late(folder: Path, tmp_path: Path) -> None:
         SafetyChecker(own, CPU).flag(pictures(1))
 
 
+@pytest.mark.parametrize("half", [True, False])
+def test_only_weights_in_half_precision_are_loaded_early(
+    half: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading those changes the type in which others compute meanwhile."""
+    monkeypatch.setattr(safety, "is_gpu", lambda _: half)
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    checker = SafetyChecker(own, CPU)
+    checker.warm_up()
+    shutil.rmtree(own)
+    if half:
+        assert len(checker.flag(pictures(2))) == 2
+        assert checker.load().dtype is torch.float16
+    else:
+        with pytest.raises(ModelNotLoaded, match="safety checker"):
+            checker.flag(pictures(2))
+
+
 @pytest.mark.parametrize("damage", ["missing tensor", "truncated"])
 def test_damaged_weights(damage: str, folder: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"

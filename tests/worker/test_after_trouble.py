@@ -10,21 +10,30 @@ import pytest
 import torch
 
 from app.diffusion.accelerators.active import Active
+from app.diffusion.accelerators.memory import offload_models
 from app.diffusion.loading import LoadedPipeline
 from app.diffusion.profiles import profile_for
 from app.engine.messages import Inputs
+from app.errors import JobCancelled
 from app.pipelines import PIPELINES
 from app.settings import Settings
 from app.worker.calls import Call
 from app.worker.copies import Copies, StepDone
 from app.worker.hub import Task
-from app.worker.limits import FITS_BEFORE_MORE, BatchPolicy, RowLimits
+from app.worker.limits import FITS_BEFORE_MORE, USABLE, BatchPolicy, RowLimits
 from app.worker.loading import Parts, assemble
+from app.worker.memory import free_cached_memory, peak_memory
 from app.worker.warmup import warm_up_rounds
 from tests.worker.conftest import LoadPipe, Serving, text
 from tests.worker.test_worker import Worker
 
 SETTINGS = Settings(pipeline="text-to-image", model_id="some/model")
+ONE_BY_ONE = Active(keeps_state=True)
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def ignore(_: StepDone) -> None:
+    """Nobody follows the request."""
 
 
 def parts_of(pipe: Any, active: Active = Active()) -> Parts:  # noqa: B008  # frozen
@@ -43,7 +52,7 @@ def inputs(seed: int = 0) -> Inputs:
 def test_a_vae_left_in_another_type_is_put_right(
     load_pipe: LoadPipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = parts_of(deepcopy(load_pipe("sd")), Active(keeps_state=True))
+    parts = parts_of(deepcopy(load_pipe("sd")), ONE_BY_ONE)
     vae = parts.loaded.pipe.vae
 
     def runs_out(*_: object, **__: object) -> None:
@@ -53,9 +62,54 @@ def test_a_vae_left_in_another_type_is_put_right(
     with torch.no_grad():
         with monkeypatch.context() as patch, pytest.raises(torch.OutOfMemoryError):
             patch.setattr(vae, "decode", runs_out)
-            parts.generator.generate(inputs(), None, lambda _: None)
+            parts.generator.generate(inputs(), None, ignore)
         assert vae.dtype == torch.float32
-        parts.generator.generate(inputs(), None, lambda _: None)
+        parts.generator.generate(inputs(), None, ignore)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [JobCancelled(), torch.OutOfMemoryError("CUDA out of memory")],
+    ids=["cancel", "memory"],
+)
+def test_with_offload_nothing_of_a_failed_request_stays_on_the_gpu(
+    load_pipe: LoadPipe, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cpu:0` stands in for the GPU: weights go there and back, and PyTorch need not have one."""
+    with torch.no_grad():
+        expected = parts_of(load_pipe("sd"), ONE_BY_ONE).generator.generate(inputs(), None, ignore)
+    pipe = deepcopy(load_pipe("sd"))
+    offload_models(pipe, SETTINGS, torch.device("cpu:0"))
+    parts = parts_of(pipe, ONE_BY_ONE)
+    on_gpu = record_moves(pipe, monkeypatch)
+
+    def fails(_: StepDone) -> None:
+        assert "unet" in on_gpu
+        raise error
+
+    with torch.no_grad():
+        with pytest.raises(type(error)):
+            parts.generator.generate(inputs(), None, fails)
+        assert on_gpu == set()
+        pixels = parts.generator.generate(inputs(), None, ignore)
+    assert on_gpu == set()
+    assert torch.equal(pixels, expected)
+
+
+def record_moves(pipe: Any, patch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the parts that are on the device `cpu:0`, always up to date."""
+    there: set[str] = set()
+    names = {id(it): name for name, it in pipe.components.items()}
+    move = torch.nn.Module.to
+
+    def moving(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        device, *_ = torch._C._nn._parse_to(*args, **kwargs)
+        if device is not None and id(module) in names:
+            (there.discard if device.index is None else there.add)(names[id(module)])
+        return move(module, *args, **kwargs)
+
+    patch.setattr(torch.nn.Module, "to", moving)
+    return there
 
 
 def test_what_was_delivered_does_not_wait_for_the_garbage_collector(load_pipe: LoadPipe) -> None:
@@ -108,15 +162,43 @@ def test_rows_that_did_not_fit_are_tried_again_much_later() -> None:
     assert limits.most(64, "kind") == 8
 
 
-def test_a_call_of_unknown_size_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("is_available", "memory_allocated", "memory_reserved", "max_memory_allocated"):
-        monkeypatch.setattr(torch.cuda, name, lambda: 1)
+@pytest.fixture
+def peaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes that each forward takes of a stand-in for a GPU, the next one's first."""
+    found: list[int] = []
+    for name in ("memory_allocated", "memory_reserved"):
+        monkeypatch.setattr(torch.cuda, name, lambda: 0)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: found.pop(0))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1, 1))
-    limits = RowLimits(BatchPolicy())
-    with limits.measuring(), limits.watching(0):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1000, 1000))
+    return found
+
+
+def test_a_call_of_unknown_size_is_not_measured(peaks: list[int]) -> None:
+    limits, peaks[:] = RowLimits(BatchPolicy()), [1]
+    with limits.measuring(CUDA), limits.watching(0):
         pass
     assert limits.bytes_per_number == 0
+
+
+def test_a_replayed_graph_does_not_hide_what_its_capture_took(peaks: list[int]) -> None:
+    limits, peaks[:] = RowLimits(BatchPolicy()), [400, 10]
+    with limits.measuring(CUDA):
+        for _ in range(2):
+            with limits.watching(10):
+                pass
+    assert limits.most(1, "kind") == 1000 * USABLE // 40
+
+
+def test_a_gpu_that_the_model_does_not_use_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question to it would make a context there, which takes its memory."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("the GPU was asked"))
+    limits = RowLimits(BatchPolicy())
+    with limits.measuring(CPU), limits.watching(10):
+        free_cached_memory()
+    assert limits.most(1, "kind") > 1000
+    assert min(peak_memory(CPU)) > 2**20
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.errors import JobCancelled
-from app.worker.hub import FEWEST
+from app.worker.hub import FEWEST, Task
 from app.worker.limits import BatchPolicy
 from tests.worker.conftest import (
     LoadPipe,
@@ -58,6 +58,18 @@ def test_a_short_request_is_done_while_a_long_one_runs(serving: Serving) -> None
         serving.turn()
     assert serving.outcomes[0] is None
     assert isinstance(serving.outcomes[1], torch.Tensor)
+
+
+def test_a_task_runs_with_the_settings_of_pytorch_that_were_made_before(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of its compiler belong to a context, and the denoiser may run in the task's own."""
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 77)
+    seen: list[int] = []
+    task = Task(lambda _: seen.append(torch._dynamo.config.recompile_limit), (), lambda: False)
+    serving.hub.add(task)
+    serving.turn()
+    assert seen == [77]
 
 
 def test_schedulers_mix(pipe: Any, serving: Serving) -> None:

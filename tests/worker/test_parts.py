@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import accelerate
@@ -12,9 +13,9 @@ import pytest
 import torch
 
 from app.worker.calls import Part, SharedValues, describe, run
-from app.worker.copies import HostTimesteps, _is_entry
+from app.worker.copies import HostTimesteps, _is_entry, _report_steps
 from app.worker.limits import BatchPolicy, RowLimits
-from app.worker.memory import is_out_of_memory
+from app.worker.memory import is_device_broken, is_out_of_memory
 from app.worker.outbox import Outbox
 from app.worker.parking import VaeVersions
 from app.worker.pixels import fetch, to_uint8
@@ -105,6 +106,48 @@ def test_timesteps_in_main_memory_stay_as_they_are() -> None:
     assert all(on_host(entry) is entry for entry in scheduler.timesteps)
 
 
+class OnGpu(torch.Tensor):
+    """A stand-in for a tensor on a GPU: it fails where the real one would be waited for."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+    def cpu(self) -> torch.Tensor:
+        return torch.Tensor.clone(self).as_subclass(torch.Tensor)
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        is_look_up = func is torch.Tensor.__getitem__ and isinstance(args[1], cls)
+        assert not is_look_up, "waits for an index"
+        assert func not in (torch.Tensor.__bool__, torch.Tensor.item, torch.Tensor.nonzero), "waits"
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def samples(kind: Any, is_on_gpu: bool) -> list[torch.Tensor]:
+    """The results of each step of a scheduler, as a pipeline calls it."""
+    scheduler = kind()
+    scheduler.set_timesteps(4)
+    if is_on_gpu:
+        scheduler.timesteps = scheduler.timesteps.as_subclass(OnGpu)
+    timesteps, generator = scheduler.timesteps, torch.Generator().manual_seed(0)
+    found = [torch.randn(1, 2, 4, 4, generator=generator)]
+    options = {} if kind is diffusers.PNDMScheduler else {"generator": generator}
+    pipe = SimpleNamespace(scheduler=scheduler)
+    _report_steps(pipe, lambda done: found.append(done.result.prev_sample))
+    for timestep in timesteps:
+        scheduler.step(found[0] / 2, timestep, found[-1], **options)
+        assert scheduler.timesteps is timesteps
+    return found
+
+
+@pytest.mark.parametrize("name", ["DDIM", "PNDM", "LCM", "TCD", "DDPM"])
+def test_no_step_waits_for_the_gpu(name: str) -> None:
+    kind = getattr(diffusers, f"{name}Scheduler")
+    pairs = zip(samples(kind, True), samples(kind, False), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
 def test_a_vae_of_another_type_is_made_once_and_leaves_the_first_alone() -> None:
     half = vae().half()
     before = copy.deepcopy(half.state_dict())
@@ -141,12 +184,33 @@ def test_a_vae_of_another_type_computes_in_it(prepare: Any) -> None:
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 17.98 GB, other"), True),
         (RuntimeError("Invalid buffer size: 31.04 GiB"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("not enough memory"), False),
     ],
 )
 def test_what_counts_as_out_of_memory(error: Exception, is_memory: bool) -> None:
     assert is_out_of_memory(error) is is_memory
+    assert not is_device_broken(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "is_broken"),
+    [
+        ("CUDA error: device-side assert triggered", True),
+        ("CUDA error: an illegal memory access was encountered", True),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", True),
+        ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`", True),
+        ("CUDA error: invalid configuration argument", False),
+        ("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if", False),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_what_only_a_new_process_mends(message: str, is_broken: bool) -> None:
+    assert is_device_broken(RuntimeError(message)) is is_broken
+    assert not is_out_of_memory(RuntimeError(message))
 
 
 def test_pixels_are_rounded() -> None:

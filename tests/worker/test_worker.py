@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from app.diffusion import safety
 from app.diffusion.accelerators.active import Active
 from app.diffusion.loading import load
 from app.engine import channel
@@ -30,7 +32,7 @@ from app.worker.hub import Task
 from app.worker.inbox import Inbox
 from app.worker.loading import Parts, assemble
 from app.worker.loop import BROKEN_DEVICE, WorkLoop
-from tests.checkpoints import make
+from tests.checkpoints import make, snapshot
 from tests.checkpoints.parts import HIDDEN, clip_text, clip_tokenizer
 
 TIMEOUT = 300.0
@@ -273,6 +275,22 @@ def test_a_broken_device_ends_the_loop(settings: Settings, monkeypatch: pytest.M
     worker.ask(Run("job", inputs()))
     worker.thread.join(TIMEOUT)
     assert worker.exit_code == BROKEN_DEVICE
+
+
+def test_a_checker_in_half_precision_is_there_before_the_first_job(
+    settings: Settings, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safety, "is_gpu", lambda _: True)
+    folder = tmp_path / "checker"
+    shutil.copytree(snapshot(make("safety-checker", models), models), folder)
+    checker = safety.SafetyChecker(folder, torch.device("cpu"))
+    worker = Worker(replace(assemble(load(settings), settings), safety=checker))
+    worker.loop.warm_up("text-to-image", [])
+    shutil.rmtree(folder)
+    worker.ask(Run("job", replace(inputs(), check_safety=True)))
+    finished = worker.hear()["job"][-1][0]
+    assert isinstance(finished, Finished), finished
+    assert len(finished.nsfw) == 1
 
 
 def test_a_real_process_serves_many_jobs_at_a_time(settings: Settings) -> None:

@@ -107,8 +107,8 @@ def _put_on(row: Accelerator, pipe: Any, settings: Settings, device: torch.devic
         return _FUNCTIONS[row.setting](pipe, settings, device)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, ValueError, ImportError, AttributeError) as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, ValueError, ImportError, AttributeError, AssertionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ModelNotLoaded(
             f"{_label(row, settings)} cannot work here: {reason}. Unset {row.name} to go "
             "without it."

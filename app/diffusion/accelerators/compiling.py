@@ -12,8 +12,8 @@ from app.diffusion.accelerators.denoiser import require_denoisers
 from app.settings import Settings
 
 RECOMPILE_LIMIT = 64
-"""Variants of one block's code: a UNet has its blocks in several
-widths, each with its own graph."""
+"""Variants of one block's code: a UNet has its blocks in several widths, each with its own graph,
+and again for each set of adapters. Beyond it a block runs uncompiled."""
 
 _VIDEO_BLOCKS = ["BasicTransformerBlock", "TemporalBasicTransformerBlock"]
 """Those of Stable Video Diffusion's UNet, for which diffusers names none."""
@@ -38,7 +38,8 @@ def compile_denoiser(pipe: Any, settings: Settings, _device: torch.device) -> No
     for model in require_denoisers(pipe):
         if type(model).__name__ == "UNetSpatioTemporalConditionModel":
             model._repeated_blocks = _VIDEO_BLOCKS
-        model.compile_repeated_blocks(fullgraph=True, dynamic=True, backend=backend)
+        # With a full graph required, the first variant too many would fail its request.
+        model.compile_repeated_blocks(fullgraph=False, dynamic=True, backend=backend)
 
 
 def compilations() -> int:

@@ -52,3 +52,15 @@ def offload_groups(pipe: Any, _settings: Settings, device: torch.device) -> None
 def offload_sequentially(pipe: Any, _settings: Settings, device: torch.device) -> None:
     """Keep one layer at a time on the GPU: the least memory and the longest time."""
     pipe.enable_sequential_cpu_offload(device=device)
+
+
+def restore_offloading(pipe: Any) -> None:
+    """Put the hooks of OFFLOAD=model and OFFLOAD=sequential on anew, and everything off the GPU.
+
+    diffusers does so at the end of a call and of the loading of an adapter, but not where one
+    fails. Without such hooks nothing happens.
+    """
+    if getattr(pipe, "_all_hooks", ()):
+        pipe.maybe_free_model_hooks()
+    elif (device := getattr(pipe, "_offload_device", None)) is not None:
+        pipe.enable_sequential_cpu_offload(device=device)

@@ -32,8 +32,37 @@ def trace(pipe: Any, _settings: Settings, device: torch.device) -> None:
     config.enable_xformers = is_cuda and _is_importable("xformers")
     config.enable_triton = is_cuda and _is_importable("triton")
     config.prefer_lowp_gemm = is_cuda
+    if is_cuda:
+        from sfast.cuda import graphs
+
+        capture_beside_other_threads(graphs)
     compile(pipe, config)
     pipe.unet.forward = _with_timestep_rows(pipe.unet.forward)
+
+
+def capture_beside_other_threads(graphs: Any) -> None:
+    """Have stable-fast capture its CUDA graphs while other threads work on the GPU.
+
+    It leaves the mode to PyTorch, where what any thread allocates or waits for in the meantime
+    ends the capture; here a second thread checks images and fetches pixels. Only what this one
+    module calls `torch` is changed.
+
+    Args:
+        graphs: the module `sfast.cuda.graphs`.
+    """
+    graph = functools.partial(torch.cuda.graph, capture_error_mode="thread_local")
+    graphs.torch = _Overlay(torch, cuda=_Overlay(torch.cuda, graph=graph))
+
+
+class _Overlay:
+    """Another object with some attributes of its own."""
+
+    def __init__(self, original: Any, **own: Any) -> None:
+        self._original = original
+        self.__dict__.update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
 
 
 def _with_timestep_rows(forward: Callable[..., Any]) -> Callable[..., Any]:
