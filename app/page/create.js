@@ -6,7 +6,7 @@ import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { forget, keep, letGo, loadHistory, withResult } from "./history.js";
 import { html } from "./html.js";
-import { cancel, isOver, resume, run } from "./job.js";
+import { cancel, isUnderWay, resume, run } from "./job.js";
 import { measure, readOutput, toDataUrl } from "./media.js";
 import { usePicture } from "./picture.js";
 import { useRemembered } from "./remembered.js";
@@ -28,7 +28,7 @@ export function Create({ api, version, pipeline, health, jobId, openJob }) {
   const [job, setJob] = useState(null);
   const [result, setResult] = useState(null);
   const [said, say] = useState("");
-  const isBusy = Boolean(job && !isOver(job));
+  const isBusy = Boolean(job && isUnderWay(job));
   const output = useRef(null);
   const following = useRef(new AbortController());
 

@@ -3,7 +3,7 @@
  *
  * @typedef {object} Job
  * @property {string} id "" until the service has accepted it
- * @property {"sending"|"queued"|"running"|"done"|"failed"|"cancelled"} phase
+ * @property {"opening"|"sending"|"queued"|"running"|"done"|"failed"|"cancelled"} phase
  * @property {object} request what was asked for, as far as this browser knows
  * @property {number|null} position jobs in front of it, while it is queued
  * @property {number} step of `steps`, 0 while unknown
@@ -39,6 +39,11 @@ export function isOver(job) {
   return ["done", "failed", "cancelled"].includes(job.phase);
 }
 
+/** Whether the service is at work on it, as far as is known. */
+export function isUnderWay(job) {
+  return ["sending", "queued", "running"].includes(job.phase);
+}
+
 /**
  * Send a request and follow its job to the end.
  * @param {() => Promise<{request: object, input: object}>} prepare what is asked for, as this browser
@@ -64,7 +69,7 @@ export async function run(api, prepare, report, signal) {
 
 /** Follow a job that another page, or this one before a reload, has sent. */
 export async function resume(api, id, request, report, signal) {
-  const job = { ...NEW, id, phase: "queued", request };
+  const job = { ...NEW, id, phase: "opening", request };
   report(job);
   await follow(api, job, report, signal);
 }

@@ -78,6 +78,8 @@ function aloud(job, health) {
 function describe(job, health) {
   if (job.isLost) return "The service cannot be reached; trying again";
   switch (job.phase) {
+    case "opening":
+      return "Opening the job";
     case "sending":
       return "Sending the request";
     case "queued":

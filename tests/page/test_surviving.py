@@ -84,6 +84,19 @@ def test_what_is_asked_for_before_the_history_is_there_is_shown(page: Page, is_k
     expect(page.get_by_role("img", name="after it")).to_be_visible()
 
 
+def test_opening_a_job_holds_up_nothing_new(page: Page) -> None:
+    generate(page, "before the reload")
+    expect(page.locator(".gallery .thumb")).to_have_count(1)
+    wait_until(lambda: page.evaluate(COUNT_RESULTS) == 1)
+    page.evaluate(FORGET_HISTORY)
+    asked: list[Route] = []
+    page.route(f"**/status/{page.url.partition('#job=')[2]}*", lambda route: asked.append(route))
+    page.reload()
+    expect(page.get_by_text("Opening the job").first).to_be_visible()
+    generate(page, "after it")
+    expect(page.get_by_role("img", name="after it")).to_be_visible()
+
+
 def test_looking_at_an_old_result_does_not_lose_the_running_job(
     service: Service, page: Page
 ) -> None:
