@@ -26,7 +26,7 @@ class AsciiJson(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Escape all that is not ASCII."""
-        return json.dumps(content).encode()
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)
