@@ -65,15 +65,20 @@ def make_client(make_settings: MakeSettings) -> Iterator[MakeClient]:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client of a text-to-image service with the fake worker, shared by a file's tests."""
-    folder = tmp_path_factory.mktemp("models")
-    settings = Settings(
-        pipeline="text-to-image",
-        model_id="some/model",
-        model_dir=folder,
-        data_dir=folder / "data",
-    )
-    with client_of(settings) as shared:
+    with client_in(tmp_path_factory.mktemp("models"), "text-to-image") as shared:
         yield shared
+
+
+def client_in(folder: Path, pipeline: str) -> TestClient:
+    """A client of a service whose models and data lie in a folder; to be entered."""
+    return client_of(
+        Settings(
+            pipeline=pipeline,
+            model_id="some/model",
+            model_dir=folder,
+            data_dir=folder / "data",
+        )
+    )
 
 
 def client_of(settings: Settings) -> TestClient:

@@ -56,7 +56,7 @@ class BodyLimit:
         if announced.isdecimal() and int(announced) > self._max_bytes:
             await self._respond(self.too_large(), routed_path(scope))(scope, receive, send)
             return
-        is_form = headers.get("content-type", "").startswith(PLAIN_FORM)
+        is_form = headers.get("content-type", "").lower().startswith(PLAIN_FORM)
         body = _Body(self, receive, is_form and not self._takes_files("POST", routed_path(scope)))
         try:
             await self._app(scope, body.receive, send)

@@ -102,5 +102,5 @@ def _is_sent_unasked(scope: Scope) -> bool:
         headers.get("sec-fetch-site") == "cross-site"
         and scope["method"] not in SAFE_METHODS
         and "authorization" not in headers
-        and not headers.get("content-type", "").startswith("application/json")
+        and not headers.get("content-type", "").lower().startswith("application/json")
     )

@@ -9,12 +9,11 @@ from fastapi import APIRouter, File, Form, Request, Response, Security, UploadFi
 from fastapi.security import HTTPBearer
 from pydantic import create_model
 
-from app.engine.runner import Runner
-from app.errors import PipelineNotLoaded
 from app.pipelines import PIPELINES
 from app.pipelines.base import Media, Params, Pipeline
 from app.routes.body import document
 from app.routes.json_body import json_response
+from app.routes.not_loaded import refuse
 from app.routes.serve import serve, served_headers
 from app.routes.urls import answers_by_url, publish
 from app.schemas import HTTPError, ImageResponse, VideoResponse
@@ -40,13 +39,8 @@ def router(pipeline: Pipeline) -> APIRouter:
         openapi_extra=_extra(pipeline),
     )(endpoint)
     for name in PIPELINES.keys() - {pipeline.name}:
-        routes.post(f"/{name}", include_in_schema=False)(_refuse)
+        routes.post(f"/{name}", include_in_schema=False)(refuse)
     return routes
-
-
-async def _refuse(request: Request) -> Response:
-    runner: Runner = request.app.state.runner
-    raise PipelineNotLoaded(request.url.path, runner.pipeline.name, runner.settings.model_id)
 
 
 def _extra(pipeline: Pipeline) -> dict[str, Any]:

@@ -51,14 +51,12 @@ class MediaDoor:
     def router(self) -> APIRouter:
         """The route, before which no other may claim names with a dot under /stream."""
         routes = APIRouter(tags=["media"])
-        path = PATH + "/{media_id}.{extension}"
         routes.get(
-            path,
+            PATH + "/{media_id}.{extension}",
             summary="A generated image or video",
             operation_id="getMedia",
             response_class=FileResponse,
         )(self.serve)
-        routes.head(path, include_in_schema=False)(self.serve)
         return routes
 
     async def serve(self, request: Request, media_id: str, extension: str) -> Response:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.settings import Settings
-from tests.conftest import client_of
+from tests.conftest import client_in
 from tests.jobs.conftest import finished
 from tests.servers import picture
 
@@ -19,14 +18,7 @@ FORM = {"size": "64x32", "num_inference_steps": "1"}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client of an image-to-video service with the fake worker, shared by this file's tests."""
-    folder = tmp_path_factory.mktemp("models")
-    settings = Settings(
-        pipeline="image-to-video",
-        model_id="some/model",
-        model_dir=folder,
-        data_dir=folder / "data",
-    )
-    with client_of(settings) as shared:
+    with client_in(tmp_path_factory.mktemp("models"), "image-to-video") as shared:
         yield shared
 
 

@@ -39,9 +39,12 @@ def test_a_document_of_too_many_values_is_refused(
     assert "more than 50000 of" in response.text
 
 
-def test_a_form_of_too_many_signs_is_refused(make_client: MakeClient) -> None:
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "Application/X-WWW-Form-URLEncoded; a=b"]
+)
+def test_a_form_of_too_many_signs_is_refused(make_client: MakeClient, content_type: str) -> None:
     client = make_client(pipeline="image-to-image")
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Content-Type": content_type}
     response = client.post("/image-to-image", content=b"prompt=" + b"%41" * 60_000, headers=headers)
     assert response.status_code == 400
     assert "multipart/form-data" in response.json()["detail"]["msg"]

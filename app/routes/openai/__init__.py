@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from app.engine.runner import Runner
-from app.errors import PipelineNotLoaded
 from app.pipelines.base import Media, Pipeline
 from app.routes.gates import below
+from app.routes.not_loaded import refuse
 from app.routes.openai import images, models, videos
 from app.routes.openai.errors import DIALECT, PREFIX, RESPONSES
 from app.settings import DoorName
@@ -65,10 +64,6 @@ def router(pipelines: Sequence[Pipeline]) -> APIRouter:
 
 
 def _not_loaded(paths: Sequence[str]) -> APIRouter:
-    async def refuse(request: Request) -> None:
-        runner: Runner = request.app.state.runner
-        raise PipelineNotLoaded(request.url.path, runner.pipeline.name, runner.settings.model_id)
-
     routes = APIRouter()
     for path in paths:
         routes.add_api_route(
