@@ -13,6 +13,7 @@ from starlette.formparsers import MultiPartParser
 
 from app.activity import Activity
 from app.engine.backend import Backend, Health
+from app.engine.process import WorkerProcess
 from app.engine.records import log_record
 from app.engine.runner import Runner
 from app.engine.service import LocalService
@@ -159,12 +160,16 @@ def read_settings() -> Settings:
         sys.exit(f"error: {error}")
 
 
-def create_app_from_environment() -> FastAPI:
-    """The application of the environment's settings, its logging set up; ends as above."""
+def create_app_from_environment(first_worker: WorkerProcess | None = None) -> FastAPI:
+    """The application of the environment's settings, its logging set up; ends as above.
+
+    Args:
+        first_worker: a worker process that runs already, to begin with.
+    """
     settings = read_settings()
     configure_logging(settings)
     try:
-        return create_app(settings)
+        return create_app(settings, LocalService(settings, first_worker=first_worker))
     except SettingsError as error:
         sys.exit(f"error: {error}")
 

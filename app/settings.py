@@ -309,15 +309,6 @@ class Settings(BaseSettings):
         sizes = (size.split("x") for size in self.warmup_sizes.split(",") if size)
         return tuple((int(width), int(height)) for width, height in sizes)
 
-    def worker_environment(self) -> dict[str, str]:
-        """Environment of the worker process: this one's, with what its libraries look for."""
-        environment = dict(os.environ)  # noqa: TID251  # here is the one place for it
-        if self.compile_cache_dir is not None:
-            folder = self.compile_cache_dir.absolute()
-            environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
-            environment["TRITON_CACHE_DIR"] = str(folder / "triton")
-        return environment
-
     @property
     def max_upload_bytes(self) -> int:
         """MAX_UPLOAD_MB in bytes."""

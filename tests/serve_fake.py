@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import uvicorn
-
 from app.engine.service import LocalService
 from app.log import configure_logging
-from app.main import create_app, exit_code
+from app.main import create_app
+from app.serving import serve
 from app.settings import Settings
 
 FAKE_WORKER = (sys.executable, "-m", "tests.fake_worker")
@@ -18,9 +17,7 @@ def main() -> int:
     """Serve as `python -m app` does."""
     settings = Settings.from_environment()
     configure_logging(settings)
-    app = create_app(settings, LocalService(settings, worker_command=FAKE_WORKER))
-    uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_config=None)
-    return exit_code(app)
+    return serve(create_app(settings, LocalService(settings, worker_command=FAKE_WORKER)))
 
 
 if __name__ == "__main__":

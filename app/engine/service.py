@@ -25,8 +25,9 @@ from app.engine.messages import (
     Step,
     Usage,
 )
+from app.engine.process import WORKER_COMMAND, WorkerProcess
 from app.engine.scheduler import Scheduler
-from app.engine.supervisor import WORKER_COMMAND, Supervisor, WorkerState
+from app.engine.supervisor import Supervisor, WorkerState
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ RECENT = 0.2
 class LocalService:
     """Accepts jobs, hands them to the worker in turn, and ends each exactly once.
 
-    All methods belong to the event loop's thread. `clock` counts seconds from anywhere.
+    All methods belong to the event loop's thread. `clock` counts seconds from anywhere;
+    `first_worker` is one that runs already.
     """
 
     def __init__(
@@ -51,13 +53,14 @@ class LocalService:
         settings: Settings,
         *,
         worker_command: Sequence[str] = WORKER_COMMAND,
+        first_worker: WorkerProcess | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._queue = Scheduler(settings.queue_limit)
         self._running: dict[str, Job] = {}
-        self._supervisor = Supervisor(settings, self, worker_command)
+        self._supervisor = Supervisor(settings, self, worker_command, first_worker)
         self._ticker: asyncio.Task[None] | None = None
         self._draining = False
         self._heard = 0.0

@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol, cast
 
 from app.engine.channel import Channel
 from app.engine.messages import Configure, FromWorker, LoadFailed, Logged, Ready, ToWorker
+from app.engine.process import WORKER_COMMAND, WorkerProcess
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-WORKER_COMMAND = (sys.executable, "-m", "app.worker")
 FIRST_BACKOFF = 0.2
 """Seconds before the first restart; doubled for each further death without a ready worker."""
 LONGEST_BACKOFF = 30.0
@@ -64,12 +60,21 @@ class Supervisor:
         settings: Settings,
         listener: Listener,
         command: Sequence[str] = WORKER_COMMAND,
+        first: WorkerProcess | None = None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            settings: what the worker is to serve.
+            listener: who hears of it.
+            command: what to start as the worker.
+            first: a worker that runs already, to begin with.
+        """
         self._settings = settings
         self._listener = listener
         self._command = command
-        self._channel: Channel | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._first = first
+        self._worker: WorkerProcess | None = None
         self._task: asyncio.Task[None] | None = None
         self._load_deaths = 0
         self._failed_starts = 0
@@ -96,10 +101,10 @@ class Supervisor:
         Raises:
             OSError: this process lacks what it takes (memory or descriptors, for pixels).
         """
-        if self._channel is None:
+        if self._worker is None:
             return
         try:
-            self._channel.send(message, pixels)
+            self._worker.channel.send(message, pixels)
         except ConnectionError:
             pass  # its death is reported by `on_death`
         except TimeoutError:
@@ -107,15 +112,15 @@ class Supervisor:
 
     def replace(self, reason: str) -> None:
         """Kill a worker that does not answer; `on_death` follows with this reason."""
-        if self._process:
+        if self._worker:
             self._kill_reason = reason
-            self._process.kill()
+            self._worker.kill()
 
     async def _supervise(self) -> None:
         while self.state is not WorkerState.FAILED:
             died = asyncio.Event()
             try:
-                process, channel = self._spawn(died)
+                worker = self._employ(died)
             except (OSError, RuntimeError) as error:  # no memory, process or thread is to be had
                 await self._recover_start(error)
                 continue
@@ -123,7 +128,7 @@ class Supervisor:
             try:
                 await died.wait()
             finally:
-                reason = await self._reap(process, channel)
+                reason = await self._reap(worker)
             await self._recover(reason)
 
     async def _recover(self, reason: str) -> None:
@@ -156,24 +161,23 @@ class Supervisor:
             return
         await _back_off(self._failed_starts)
 
-    def _spawn(self, died: asyncio.Event) -> tuple[subprocess.Popen[bytes], Channel]:
-        with contextlib.ExitStack() as undo:
-            channel, theirs = Channel.pair()
-            undo.callback(channel.close)
-            with theirs:
-                process = _start_process(self._command, theirs, self._settings.worker_environment())
-            undo.callback(process.wait)
-            undo.callback(process.kill)
+    def _employ(self, died: asyncio.Event) -> WorkerProcess:
+        """Start a worker, or take the one that runs already, and tell it what to serve."""
+        worker, self._first = self._first or WorkerProcess.start(self._command), None
+        try:
             threading.Thread(
                 target=_listen,
-                args=(asyncio.get_running_loop(), channel, self._hear, died.set),
+                args=(asyncio.get_running_loop(), worker.channel, self._hear, died.set),
                 name="worker-listener",
                 daemon=True,
             ).start()
-            undo.pop_all()
-        self._process, self._channel, self._kill_reason = process, channel, ""
+        except RuntimeError:
+            worker.kill()
+            worker.end()
+            raise
+        self._worker, self._kill_reason = worker, ""
         self.send(Configure(self._settings))
-        return process, channel
+        return worker
 
     def _hear(self, message: FromWorker, pixels: memoryview | None) -> None:
         match message:
@@ -193,38 +197,17 @@ class Supervisor:
         self.state = WorkerState.FAILED
         self._listener.on_failure(message)
 
-    async def _reap(self, process: subprocess.Popen[bytes], channel: Channel) -> str:
+    async def _reap(self, worker: WorkerProcess) -> str:
         """End the process if it still runs, and say how it ended."""
-        self._process = self._channel = None
-        channel.close()
+        self._worker = None
         if self.state is WorkerState.STOPPED:
-            process.kill()
-        code = await asyncio.to_thread(_wait_or_kill, process)
-        return self._kill_reason or _describe_exit(code)
+            worker.kill()
+        how = await asyncio.to_thread(worker.end)
+        return self._kill_reason or how
 
 
 async def _back_off(failures: int) -> None:
     await asyncio.sleep(min(FIRST_BACKOFF * 2**failures, LONGEST_BACKOFF))
-
-
-def _start_process(
-    command: Sequence[str], theirs: socket.socket, environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603  # our own module
-        [*command, str(theirs.fileno())],
-        pass_fds=[theirs.fileno()],
-        stdin=subprocess.DEVNULL,
-        env=environment,
-    )
-
-
-def _wait_or_kill(process: subprocess.Popen[bytes], patience: float = 5.0) -> int:
-    """A worker whose channel is closed ends by itself; one that cannot is killed."""
-    try:
-        return process.wait(patience)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
 
 
 def _listen(
@@ -254,11 +237,3 @@ def _log(line: Logged) -> None:
         "msecs": line.time % 1 * 1000,
     }
     logging.getLogger(line.logger).handle(logging.makeLogRecord(fields))
-
-
-def _describe_exit(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    name = signal.Signals(-code).name
-    hint = ", often the system's out-of-memory killer" if name == "SIGKILL" else ""
-    return f"killed by {name}{hint}"

@@ -12,7 +12,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from app.engine.messages import Ready
-from app.engine.supervisor import WORKER_COMMAND
+from app.engine.process import WORKER_COMMAND
 from app.errors import ShuttingDown
 from app.log import configure_logging
 from app.main import create_app

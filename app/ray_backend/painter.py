@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Sequence
 
 from app.engine.job import Job, State
 from app.engine.messages import Ready
+from app.engine.process import WORKER_COMMAND
 from app.engine.service import LocalService
-from app.engine.supervisor import WORKER_COMMAND
 from app.errors import ModelNotLoaded, RunnerError, ShuttingDown
 from app.ray_backend.messages import FromReplica, Moved, Painted, Refused, ReplicaOrder
 from app.serverless.elsewhere import Pixels

@@ -15,7 +15,12 @@ from app.log import configure_logging
 from app.settings import Settings
 from app.worker.inbox import Inbox
 from app.worker.log import log_to, quieten_transformers
-from app.worker.process import die_with_parent, ignore_group_signals, let_idle_threads_sleep
+from app.worker.process import (
+    die_with_parent,
+    ignore_group_signals,
+    keep_compiled,
+    let_idle_threads_sleep,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +30,15 @@ def main(descriptor: int) -> int:
     die_with_parent()
     ignore_group_signals()
     let_idle_threads_sleep()
+    import torch  # noqa: F401  # takes seconds and needs no settings, which may be late
+
     channel = Channel(socket.socket(fileno=descriptor))
-    message, _ = channel.receive()
+    try:
+        message, _ = channel.receive()
+    except EOFError:  # the settings were unusable
+        return 0
     assert isinstance(message, Configure)
+    keep_compiled(message.settings.compile_cache_dir)
     configure_logging(message.settings)
     log_to(channel)
     inbox = Inbox(channel, hung_up=lambda: os._exit(0))  # whatever the main thread is doing

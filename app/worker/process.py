@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
@@ -49,3 +50,12 @@ def let_idle_threads_sleep() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).setenv(b"GOMP_SPINCOUNT", SPINS, 0)
+
+
+def keep_compiled(folder: Path | None) -> None:
+    """Have PyTorch's compilers keep their kernels in a folder; call before they compile."""
+    if folder is None:
+        return
+    environment = os.environ  # noqa: TID251  # they look nowhere else
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute() / "inductor")
+    environment["TRITON_CACHE_DIR"] = str(folder.absolute() / "triton")

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import cache_dir, triton_cache_dir
 
 from app.diffusion.accelerators import compiling
 from app.diffusion.accelerators.compiling import compilations
 from app.diffusion.loras import LoraShelf
+from app.worker.process import keep_compiled
 from tests import checkpoints
 from tests.accelerators.conftest import Load, difference, generate
 
@@ -58,3 +60,11 @@ def test_more_sets_of_adapters_than_are_compiled_for_run_all_the_same(
             shelf.activate(loras)
         assert difference(*(generate(it, num_inference_steps=1) for it in pair)) < 1e-4
     assert not graph_breaks()
+
+
+def test_where_compiled_kernels_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        monkeypatch.setenv(name, "elsewhere")
+    keep_compiled(tmp_path)
+    assert Path(cache_dir()) == tmp_path / "inductor"
+    assert Path(triton_cache_dir(0)) == tmp_path / "triton"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine import channel, supervisor
+from app.engine import channel, process, supervisor
 from app.engine.channel import Channel
 from app.engine.job import State
 from app.engine.messages import Cancel
@@ -65,7 +65,7 @@ def test_nobody_waits_for_ever_for_a_reader(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_worker_that_cannot_be_started_now_is_started_later(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, refusals = supervisor._start_process, iter(range(2))
+    start, refusals = process._start, iter(range(2))
 
     def short_of_processes(*arguments: object) -> subprocess.Popen[bytes]:
         if next(refusals, None) is not None:
@@ -74,7 +74,7 @@ def test_a_worker_that_cannot_be_started_now_is_started_later(
 
     async def run() -> None:
         monkeypatch.setattr(supervisor, "FIRST_BACKOFF", 0.01)
-        monkeypatch.setattr(supervisor, "_start_process", short_of_processes)
+        monkeypatch.setattr(process, "_start", short_of_processes)
         async with ready(make_settings) as service:
             await submit(service).result()
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from app.errors import ImageInvalid, UrlRefused
-from app.jobs import outbound
+from app.jobs import public_calls
 from app.jobs.addresses import is_public
 from app.jobs.outbound import Outbound, host_of
 from tests.jobs.conftest import Receiver
@@ -139,8 +139,8 @@ def test_a_name_is_resolved_once_a_call(receiver: Receiver) -> None:
 def test_a_redirect_is_checked_as_well(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     receiver.answers["/public"] = (302, {"Location": "http://inner.example/secret"}, b"")
     # The receiver's address counts as public, those of the second lookup do not.
-    monkeypatch.setattr(outbound, "is_public", lambda address: address == "127.0.0.1")
-    monkeypatch.setattr(outbound, "IMAGE_SCHEMES", ("https", "http"))
+    monkeypatch.setattr(public_calls, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(public_calls, "IMAGE_SCHEMES", ("https", "http"))
     guarded = Outbound(resolve=resolver(["127.0.0.1"], ["10.0.0.1"]))
     with pytest.raises(UrlRefused, match="private address"):
         run(guarded.image(f"http://outer.example:{receiver.port}/public", 100))
@@ -150,7 +150,7 @@ def test_redirects_end(receiver: Receiver) -> None:
     receiver.answers["/again"] = (302, {"Location": "/again"}, b"")
     with pytest.raises(ImageInvalid, match="redirects"):
         run(LOOPBACK.image(f"{receiver.url}/again", 100))
-    assert len(receiver.requests) == 1 + outbound.MAX_REDIRECTS
+    assert len(receiver.requests) == 1 + public_calls.MAX_REDIRECTS
 
 
 def test_a_redirect_to_another_scheme_is_refused(receiver: Receiver) -> None:
@@ -172,7 +172,7 @@ def test_a_missing_file(receiver: Receiver) -> None:
 
 
 def test_a_host_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "IMAGE_SECONDS", 0.2)
+    monkeypatch.setattr(public_calls, "IMAGE_SECONDS", 0.2)
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as silent,
         pytest.raises(ImageInvalid, match=r"longer than 0\.2 s"),
