@@ -25,7 +25,7 @@ from app.engine.messages import Configure, Finished, Ready, Run, Started
 from app.engine.service import LocalService
 from app.main import create_app
 from app.settings import Settings
-from benchmarks.encode import photo_like
+from benchmarks.codecs import photo_like
 from benchmarks.verdict import verdict
 from tests.server import ServerProcess
 

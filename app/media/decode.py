@@ -21,6 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import ImageInvalid
 from app.media.data_url import decode_base64_image
+from app.media.png_read import quick_pixels
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -75,9 +76,10 @@ def decode_image(data: bytes, *, max_pixels: int) -> Pixels:
         image = plugin(BytesIO(data))
         _check_size(image.size, max_pixels)
         _check_still(image)
-        image.load()
-        _rescale_transparent_colour(image, data)
-        return np.asarray(_upright(_flatten(image), image))
+        quick = quick_pixels(image, data) if isinstance(image, PngImageFile) else None
+        stored = _load(image, data) if quick is None else _with_info_of(image, quick)
+        shown = _upright(_flatten(stored), stored)
+        return np.asarray(shown) if quick is None or shown is not stored else quick
     except ImageInvalid:
         raise
     except Exception as cause:  # a decoder may raise anything on bytes made to break it
@@ -133,6 +135,19 @@ def _check_still(image: ImageFile) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise ImageInvalid(f"The image is animated ({frames} frames): {_REMEDY}")
+
+
+def _load(image: ImageFile, data: bytes) -> Image.Image:
+    image.load()
+    _rescale_transparent_colour(image, data)
+    return image
+
+
+def _with_info_of(image: ImageFile, pixels: Pixels) -> Image.Image:
+    """A picture of `pixels` with what the header of `image` says about them."""
+    picture = Image.fromarray(pixels)
+    picture.info = image.info
+    return picture
 
 
 def _rescale_transparent_colour(image: ImageFile, data: bytes) -> None:

@@ -25,7 +25,7 @@ from app.media.pixels import check_image
 if TYPE_CHECKING:
     from app.media.pixels import Pixels
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TRUECOLOUR_8_BIT = bytes(
     [8, 2, 0, 0, 0]
 )  # depth, colour type, deflate, five filters, no interlace
@@ -53,11 +53,11 @@ def encode_png(pixels: Pixels, *, text: Mapping[str, str] | None = None) -> byte
     height, width, _ = pixels.shape
     return b"".join(
         [
-            _SIGNATURE,
-            *_chunk(b"IHDR", struct.pack(">II", width, height) + _TRUECOLOUR_8_BIT),
+            SIGNATURE,
+            *chunk(b"IHDR", struct.pack(">II", width, height) + _TRUECOLOUR_8_BIT),
             *_text_chunks(text or {}),
-            *_chunk(b"IDAT", _deflate(_filter_up(pixels))),
-            *_chunk(b"IEND", b""),
+            *chunk(b"IDAT", _deflate(_filter_up(pixels))),
+            *chunk(b"IEND", b""),
         ]
     )
 
@@ -95,9 +95,9 @@ def _text_chunks(text: Mapping[str, str]) -> Iterator[bytes]:
         name = _keyword(keyword)
         clean = value.replace("\0", "\ufffd")
         if clean.isascii():
-            yield from _chunk(b"tEXt", name + b"\0" + clean.encode("ascii"))
+            yield from chunk(b"tEXt", name + b"\0" + clean.encode("ascii"))
         else:  # uncompressed, no language, no translated keyword
-            yield from _chunk(b"iTXt", name + b"\0\0\0\0\0" + clean.encode("utf-8", "replace"))
+            yield from chunk(b"iTXt", name + b"\0\0\0\0\0" + clean.encode("utf-8", "replace"))
 
 
 def _keyword(keyword: str) -> bytes:
@@ -109,6 +109,7 @@ def _keyword(keyword: str) -> bytes:
     return keyword.encode("latin-1")
 
 
-def _chunk(kind: bytes, body: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+def chunk(kind: bytes, body: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """A chunk in its parts: length, kind, body, checksum (PNG, 5.3)."""
     checksum = isal_zlib.crc32(body, isal_zlib.crc32(kind))
     return struct.pack(">I", len(body)), kind, body, struct.pack(">I", checksum)

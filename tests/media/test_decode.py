@@ -6,6 +6,7 @@ import contextlib
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -17,10 +18,20 @@ from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from app.errors import ImageInvalid
+from app.media import png_read
 from app.media.decode import decode_image
 
 MAX_PIXELS = 1_000_000
 RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+@pytest.fixture(autouse=True, scope="module", params=["all by Pillow", "what can be, quickly"])
+def _worth(request: pytest.FixtureRequest) -> Iterator[None]:
+    """From which size on PNGs are read in another way."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        quickly = request.param == "what can be, quickly"
+        monkeypatch.setattr(png_read, "_WORTH", 1 if quickly else MAX_PIXELS + 1)
+        yield
 
 
 def gradient(height: int = 20, width: int = 30) -> np.ndarray:

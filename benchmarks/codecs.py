@@ -1,4 +1,4 @@
-"""Time and size of the encoders against the usual ones: `python -m benchmarks.encode`.
+"""Time and size of encoders and decoders against the usual ones: `python -m benchmarks.codecs`.
 
 Every line of a table is measured in turn within each round, so that a busy machine slows all of
 them alike, and the ratios are to the first line.
@@ -19,7 +19,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from app.media.decode import decode_image
 from app.media.encode import encode_jpeg, encode_mp4, encode_png, encode_webp, to_data_url
+from app.media.malloc import keep_freed_memory
 from app.media.pixels import Pixels
 
 Candidates = dict[str, Callable[[], bytes | str | int]]
@@ -31,10 +33,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024, help="side of the stills (1024)")
     parser.add_argument("--runs", type=int, default=15, help="rounds of each table (15)")
     options = parser.parse_args()
+    keep_freed_memory()  # as the service does
     photo = photo_like(options.size, options.size)
     noise = np.random.default_rng(0).integers(0, 256, photo.shape, np.uint8)
     for name, pixels in {"photo-like": photo, "noise": noise}.items():
         report(f"{name} {options.size}x{options.size}", stills(pixels), options.runs)
+        report("the same as a PNG that Pillow made", readers(by_pillow(pixels)), options.runs)
     report("25 frames of 1024x576", clips(pan(25, 576, 1024)), min(options.runs, 3))
     report("base64 of 2 MB", texts(np.random.default_rng(0).bytes(2_000_000)), options.runs)
 
@@ -71,6 +75,14 @@ def stills(pixels: Pixels) -> Candidates:
     if importlib.util.find_spec("cv2"):
         candidates["OpenCV PNG"] = partial(by_opencv, pixels)
     return candidates
+
+
+def readers(data: bytes) -> Candidates:
+    """Return the decoders of one file; their result is the size of the pixels."""
+    return {
+        "decode_image": lambda: decode_image(data, max_pixels=2**31).nbytes,
+        "Pillow": lambda: np.asarray(Image.open(BytesIO(data))).nbytes,
+    }
 
 
 def clips(frames: Pixels) -> Candidates:
