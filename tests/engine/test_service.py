@@ -18,6 +18,7 @@ from app.engine.messages import Finished, Inputs
 from app.engine.service import LocalService
 from app.errors import JobFailed, ModelNotLoaded, ShuttingDown
 from app.pipelines import PIPELINES
+from tests.clock import Clock
 from tests.conftest import MakeSettings
 from tests.gate import Gate
 from tests.serve_fake import FAKE_WORKER
@@ -27,16 +28,6 @@ LONG = 60.0
 """Seconds that anything may take on a machine that does other things."""
 
 Task = asyncio.Future[Any]
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @asynccontextmanager
@@ -77,9 +68,9 @@ def test_new_jobs_do_not_hide_a_hung_worker(make_settings: MakeSettings, tmp_pat
         async with ready(make_settings, clock, step_timeout=100) as service:
             hung = submit(service)
             await until(lambda: hung.progress.step == 1)
-            clock.now = 80
+            clock.now += 80
             late = submit(service)
-            clock.now = 120
+            clock.now += 40
             await until(lambda: service.status().restarts == 1)
             gate.open()
             await asyncio.gather(hung.result(), late.result())

@@ -16,6 +16,7 @@ from PIL import Image
 
 from app.media import shelf as shelf_module
 from app.media.shelf import MediaShelf
+from tests.clock import Clock
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, finished
 
@@ -231,13 +232,6 @@ def test_metadata_in_pngs(make_client: MakeClient) -> None:
 
 
 # The shelf ------------------------------------------------------------------------------
-
-
-class Clock:
-    now = 1e9
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def run(work: Callable[[MediaShelf], Awaitable[Result]], folder: Path, **values: object) -> Result:
