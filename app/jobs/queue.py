@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
 from app import errors
 from app.engine.backend import Health
@@ -26,6 +27,9 @@ from app.jobs.webhooks import WebhookSender
 from app.settings import MEBIBYTE
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 SWEEP = 1.0
 """Seconds between looks for expired jobs."""
@@ -131,12 +135,7 @@ class JobQueue:
         await self._runner.check(order.params, order.image)
         self._refuse_if_too_large(order.image)
         job_id, now = secrets.token_hex(16), self._clock()
-        try:
-            await self._store.call(JobStore.add, job_id, self._runner.pipeline.name, order, now)
-        except sqlite3.Error as error:
-            raise errors.Overloaded(
-                f"the job cannot be written to DATA_DIR: {error}.", NO_ROOM_RETRY
-            ) from error
+        await self._write(JobStore.add, job_id, self._runner.pipeline.name, order, now)
         self._feeder.wake()
         return await self.get(job_id)
 
@@ -206,9 +205,10 @@ class JobQueue:
 
         Raises:
             JobNotFound: there is none of this id, or it has expired.
+            Overloaded: the disk is full.
         """
         await self.get(job_id)
-        await self._store.call(JobStore.end, job_id, JobState.CANCELLED, "", self._clock())
+        await self._write(JobStore.end, job_id, JobState.CANCELLED, "", self._clock())
         self._drop(job_id)
         return await self.get(job_id)
 
@@ -218,27 +218,35 @@ class JobQueue:
         Raises:
             JobNotFound: there is none of this id, or it has expired.
             JobNotRetryable: it is in another state.
-            Overloaded: JOB_LIMIT jobs wait, or the service is ending.
+            Overloaded: JOB_LIMIT jobs wait, the disk is full, or the service is ending.
             ModelNotLoaded: the model cannot be loaded.
         """
         self._refuse_if_closed()
         job = await self.get(job_id)
-        if not await self._store.call(JobStore.retry, job_id):
+        if not await self._write(JobStore.retry, job_id):
             raise errors.JobNotRetryable(job_id, job.state)
         self._feeder.wake()
         return await self.get(job_id)
 
     async def remove(self, job_id: str) -> None:
-        """Remove a job and its result, whatever its state."""
+        """Remove a job and its result, whatever its state.
+
+        Raises:
+            Overloaded: the disk is full.
+        """
         if self._store.exists:
-            await self._store.call(JobStore.remove, job_id)
+            await self._write(JobStore.remove, job_id)
         self._drop(job_id)
 
     async def purge(self) -> int:
-        """Remove all jobs that wait; how many they were."""
+        """Remove all jobs that wait; how many they were.
+
+        Raises:
+            Overloaded: the disk is full.
+        """
         if not self._store.exists:
             return 0
-        removed = await self._store.call(JobStore.purge)
+        removed = await self._write(JobStore.purge)
         for job_id in removed:
             self._drop(job_id)
         return len(removed)
@@ -257,6 +265,19 @@ class JobQueue:
         )
 
     # Inside -----------------------------------------------------------------------------
+
+    async def _write(
+        self,
+        method: Callable[Concatenate[JobStore, P], Result],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result:
+        try:
+            return await self._store.call(method, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise errors.Overloaded(
+                f"DATA_DIR cannot be written ({error}).", NO_ROOM_RETRY
+            ) from error
 
     def _refuse_if_closed(self) -> None:
         if self._refuses:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from app.errors import DataFolderUnusable
+from app.errors import DataFolderUnusable, Overloaded
 from app.jobs.durable import JobState
 from app.jobs.store import JobStore
 from tests.conftest import MakeSettings
@@ -115,3 +115,26 @@ def test_nothing_is_written_before_the_first_job(make_settings: MakeSettings) ->
 
     asyncio.run(main())
     assert not settings.data_dir.exists()
+
+
+def test_a_disk_that_takes_no_writes_is_said_to_whoever_asks(make_settings: MakeSettings) -> None:
+    def take_no_writes(store: JobStore) -> None:
+        store._connection.execute("PRAGMA query_only = ON")
+
+    async def main() -> None:
+        async with running(make_settings()) as (_, services):
+            queue = services.queue
+            job = await ended(services, await queue.submit(order(prompt="fail")))
+            await queue._store.call(take_no_writes)
+            for asked in (
+                queue.retry(job.id),
+                queue.cancel(job.id),
+                queue.remove(job.id),
+                queue.purge(),
+                queue.submit(order()),
+            ):
+                with pytest.raises(Overloaded, match="DATA_DIR cannot be written"):
+                    await asked
+            assert (await queue.get(job.id)).state is JobState.FAILED
+
+    asyncio.run(main())
