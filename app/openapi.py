@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
 from app.diffusion.profiles import Profile, profile_for
+from app.jobs.answer_schemas import BriefJob, JobStatus, News, Purged
 from app.pipelines.base import INT64_MAX
 from app.routes import events, huggingface, jobs, openai
 from app.schemas import HTTPError
@@ -33,10 +34,12 @@ class Answers:
     Attributes:
         errors: statuses whose body says what went wrong.
         others: further ones, whose body is empty or a file.
+        body: JSON of a 200, None where the route has declared it or it is none.
     """
 
     errors: tuple[int, ...] = ()
     others: tuple[int, ...] = ()
+    body: type[BaseModel] | None = None
 
 
 ANSWERS: Mapping[str, Answers] = MappingProxyType(
@@ -45,14 +48,14 @@ ANSWERS: Mapping[str, Answers] = MappingProxyType(
         "/jobs/{job_id}/events": Answers((404,), (204,)),
         "/jobs/{job_id}": Answers((401, 403, 404)),
         "/ping": Answers(others=(200, 204, 503)),
-        "/run": Answers((400, 401, 403, 408, 413, 429, 500)),
-        "/runsync": Answers((400, 401, 403, 404, 408, 413, 429, 500)),
-        "/status/{job_id}": Answers((401, 404, 500)),
-        "/status-sync/{job_id}": Answers((400, 401, 404, 500)),
-        "/stream/{job_id}": Answers((401, 404, 500)),
-        "/cancel/{job_id}": Answers((401, 403, 404, 500)),
-        "/retry/{job_id}": Answers((400, 401, 403, 404, 429, 500)),
-        "/purge-queue": Answers((401, 403, 500)),
+        "/run": Answers((400, 401, 403, 408, 413, 429, 500), body=BriefJob),
+        "/runsync": Answers((400, 401, 403, 404, 408, 413, 429, 500), body=JobStatus),
+        "/status/{job_id}": Answers((401, 404, 500), body=JobStatus),
+        "/status-sync/{job_id}": Answers((400, 401, 404, 500), body=JobStatus),
+        "/stream/{job_id}": Answers((401, 404, 500), body=News),
+        "/cancel/{job_id}": Answers((401, 403, 404, 429, 500), body=BriefJob),
+        "/retry/{job_id}": Answers((400, 401, 403, 404, 429, 500), body=BriefJob),
+        "/purge-queue": Answers((401, 403, 429, 500), body=Purged),
     }
 )
 """By path. The other doors' routes declare their own."""
@@ -93,18 +96,23 @@ def _tell_answers(document: Document) -> None:
             error = JobError if jobs.is_ours(path) else HTTPError
             for operation in operations.values():
                 _tell_answers_of(operation["responses"], answers, error)
-            if answers.errors:
-                _add_model(document["components"]["schemas"], error)
+            for model in (error if answers.errors else None, answers.body):
+                if model:
+                    _add_model(document["components"]["schemas"], model)
 
 
 def _tell_answers_of(responses: Document, answers: Answers, error: type[BaseModel]) -> None:
     responses.pop("422", None)
     for status in sorted(answers.errors + answers.others):
-        response: Document = {"description": HTTPStatus(status).phrase}
+        responses[str(status)] = {"description": HTTPStatus(status).phrase}
         if status in answers.errors:
-            schema = {"$ref": REFERENCE.format(model=error.__name__)}
-            response["content"] = {"application/json": {"schema": schema}}
-        responses[str(status)] = response
+            responses[str(status)]["content"] = _json_of(error)
+    if answers.body:
+        responses["200"]["content"] = _json_of(answers.body)
+
+
+def _json_of(model: type[BaseModel]) -> Document:
+    return {"application/json": {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}}
 
 
 def _add_model(schemas: Document, model: type[BaseModel]) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from app.jobs.durable import DurableJob
 from app.jobs.queue import JobQueue
+from app.openapi import ANSWERS
 from tests.conftest import MakeClient
 from tests.gate import Gate
 from tests.jobs.conftest import TINY, finished, submit
@@ -316,3 +317,37 @@ def test_a_retry_does_not_overfill_the_queue(make_client: MakeClient, gate: Gate
     assert client.get(f"/status/{failed}").json()["status"] == "FAILED"
     client.post("/purge-queue")
     assert client.post(f"/retry/{failed}").status_code == 200
+
+
+def check(path: str, answer: object) -> None:
+    """Fail unless a call's answer is as the OpenAPI document describes it, to its last field."""
+    model = ANSWERS[path].body
+    assert model is not None
+    read = model.model_validate(answer)
+    assert read.model_dump(mode="json", by_alias=True, exclude_unset=True) == answer
+
+
+def test_answers_are_as_they_are_described(make_client: MakeClient, tmp_path: Path) -> None:
+    client = make_client()
+    gate = Gate(tmp_path, "step-2")
+    gate.close()
+    queued = client.post("/run", json={"input": TINY}).json()
+    check("/run", queued)
+    job_id = queued["id"]
+    gate.wait_reached()
+    check("/status/{job_id}", client.get(f"/status/{job_id}").json())
+    check("/stream/{job_id}", client.post(f"/stream/{job_id}").json())
+    waiting = client.post("/run", json={"input": TINY}).json()["id"]
+    check("/cancel/{job_id}", client.post(f"/cancel/{waiting}").json())
+    check("/purge-queue", client.post("/purge-queue").json())
+    gate.open()
+    done = finished(client, job_id)
+    assert done["output"]["body"]
+    check("/status-sync/{job_id}", done)
+    check("/stream/{job_id}", client.post(f"/stream/{job_id}").json())
+    several = client.post("/runsync", json={"input": {**TINY, "num_images_per_prompt": 2}}).json()
+    assert len(several["output"]["images"]) == 2
+    check("/runsync", several)
+    failed = submit(client, {**TINY, "prompt": "fail"})
+    check("/status-sync/{job_id}", finished(client, failed))
+    check("/retry/{job_id}", client.post(f"/retry/{failed}").json())
