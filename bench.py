@@ -11,9 +11,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from app.environment import SettingsError
 from app.errors import RunnerError
 from app.pipelines import PIPELINES
-from app.settings import SettingsError
 from benchmarks.checks import BadOption
 from benchmarks.core import NotServing
 from benchmarks.session import Options, measure

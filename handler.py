@@ -9,6 +9,7 @@ of its own, so that it can be there before the SDK's and never waits for it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -17,13 +18,14 @@ from typing import Any, TypedDict
 
 from app.engine.backend import Backend, Health
 from app.engine.service import LocalService
+from app.environment import SettingsError, exit_on
 from app.errors import LimitExceeded, ModelNotLoaded, RunnerError
 from app.log import configure_logging
 from app.serverless.background import BackgroundLoop
 from app.serverless.hosted import HostedRunner
 from app.serverless.models import locate
 from app.serverless.start import start_runner, until_loaded
-from app.settings import MEBIBYTE, Settings, SettingsError
+from app.settings import MEBIBYTE, DoorName, Settings
 
 logger = logging.getLogger("handler")
 
@@ -59,7 +61,7 @@ class Handler:
             output = await self._hosted.serve(
                 job["id"], job["input"], lambda progress: self._send_progress(job, progress)
             )
-            _check_size(output, runner.settings.max_result_mb)
+            await asyncio.to_thread(_check_size, output, runner.settings.max_result_mb)
             return output
         except RunnerError as error:
             failure: dict[str, Any] = {"error": error.message}
@@ -83,17 +85,13 @@ def _check_size(output: dict[str, Any], max_mb: float) -> None:
 
 def main(make_backend: Callable[[Settings], Backend] = LocalService) -> None:
     """Serve RunPod's jobs until told to stop."""
-    try:
+    with exit_on(SettingsError):
         settings = locate(Settings.from_environment(TRIAL))
-    except SettingsError as error:
-        sys.exit(f"error: {error}")
     configure_logging(settings)
-    with BackgroundLoop() as loop:
+    with exit_on(ModelNotLoaded), BackgroundLoop() as loop:
         runner = loop.run(start_runner(settings, make_backend(settings)))
         try:
-            _serve_runpod(loop, HostedRunner(runner, door="runpod"))
-        except ModelNotLoaded as error:
-            sys.exit(f"error: {error.message}")
+            _serve_runpod(loop, HostedRunner(runner, DoorName.RUNPOD))
         finally:
             loop.run(runner.backend.stop())
 

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from app.engine.messages import Inputs
 from app.engine.service import LocalService
+from app.environment import SettingsError, exit_on
 from app.errors import JobFailed
 from app.log import configure_logging
 from app.serverless.background import BackgroundLoop
@@ -34,7 +35,8 @@ HERE = Path(__file__).parent
 SLACK_SECONDS = 60
 """What Modal allows a job beyond REQUEST_TIMEOUT, so that the runner's own words come first."""
 
-deployment = ModalSettings()
+with exit_on(SettingsError):
+    deployment = ModalSettings.from_environment()
 environment = {
     "PIPELINE": deployment.pipeline,
     "MODEL_ID": deployment.model_id,
@@ -43,7 +45,7 @@ environment = {
     "REQUEST_TIMEOUT": str(deployment.request_timeout),
     "MODAL_SNAPSHOT": str(deployment.modal_snapshot),
 }
-longest = int(environment["REQUEST_TIMEOUT"]) + SLACK_SECONDS
+longest = deployment.request_timeout + SLACK_SECONDS
 image = (
     modal.Image.debian_slim(python_version="3.11")
     .apt_install("gcc", "libc6-dev")

@@ -9,15 +9,10 @@ Settings are the environment's: those of the service, and those of `RaySettings`
 
 from __future__ import annotations
 
-import sys
-
-from pydantic import ValidationError
-
+from app.environment import SettingsError, exit_on
 from app.ray_backend.deployment import ray_application
 from app.ray_backend.ray_settings import RaySettings
-from app.settings import Settings, SettingsError
+from app.settings import Settings
 
-try:
-    app = ray_application(Settings.from_environment(), RaySettings())
-except (SettingsError, ValidationError) as error:
-    sys.exit(f"error: {error}")
+with exit_on(SettingsError):
+    app = ray_application(Settings.from_environment(), RaySettings.from_environment())

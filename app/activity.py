@@ -17,7 +17,7 @@ from enum import StrEnum
 from app.engine.records import OK, JobRecord
 
 GROWTH = 1.1
-"""Ratio of the bounds of neighbouring duration classes: 0.1 ms to a week are 215 classes."""
+"""Ratio of the bounds of neighbouring duration classes: 0.1 ms to a week are 236 classes."""
 SHORTEST = 1e-4
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from app.engine.process import WorkerProcess
 from app.engine.records import log_record
 from app.engine.runner import Runner
 from app.engine.service import LocalService
+from app.environment import SettingsError, exit_on
 from app.error_table import ErrorTable
 from app.hardware import gpu_stats
 from app.jobs.services import JobServices, media_shelf
@@ -35,7 +35,7 @@ from app.routes.door import Door
 from app.routes.gates import CrossSiteGate, Guard, TokenGate, at
 from app.routes.media import MediaDoor
 from app.routes.paths import PlainPaths
-from app.settings import DoorName, Settings, SettingsError
+from app.settings import DoorName, Settings
 from app.telemetry import start_tracing
 
 
@@ -152,26 +152,18 @@ def exit_code(app: FastAPI) -> int:
     return 1 if runner.backend.status().health is Health.ERROR else 0
 
 
-def read_settings() -> Settings:
-    """The settings of the environment; ends the process with one line if they are unusable."""
-    try:
-        return Settings.from_environment()
-    except SettingsError as error:
-        sys.exit(f"error: {error}")
-
-
 def create_app_from_environment(first_worker: WorkerProcess | None = None) -> FastAPI:
-    """The application of the environment's settings, its logging set up; ends as above.
+    """The application of the environment's settings, its logging set up.
+
+    Unusable settings end the process with one line.
 
     Args:
         first_worker: a worker process that runs already, to begin with.
     """
-    settings = read_settings()
-    configure_logging(settings)
-    try:
+    with exit_on(SettingsError):
+        settings = Settings.from_environment()
+        configure_logging(settings)
         return create_app(settings, LocalService(settings, first_worker=first_worker))
-    except SettingsError as error:
-        sys.exit(f"error: {error}")
 
 
 def __getattr__(name: str) -> Any:

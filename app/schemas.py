@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 class Media(BaseModel):
     """A generated image or video."""
 
-    url: str = Field(description="Where the media is: a data URL.")
+    url: str = Field(description="A data URL; with `response=url` the file's address.")
     seed: int = Field(description="The seed that made it.")
     nsfw: bool = Field(description="Whether the safety checker flagged it.")
 

@@ -1,29 +1,23 @@
-"""Every setting of the service; the only place that reads the environment."""
+"""Every setting of the service."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from app.diffusion.accelerators import catalogue
 from app.diffusion.accelerators.catalogue import Cache, Offload, Quantize
+from app.environment import EnvironmentSettings
 from app.pipelines import PIPELINES
 from app.pipelines.base import MAX_SIDE, MIN_SIDE
-from app.validation import plain_reason
 
 MEBIBYTE = 2**20
-
-
-class SettingsError(Exception):
-    """The environment cannot be used; the message names the setting and the remedy."""
 
 
 class SafetyCheckerMode(StrEnum):
@@ -60,19 +54,14 @@ class DoorName(StrEnum):
     PAGE = "page"
 
 
-class Settings(BaseSettings):
-    """The service's configuration, frozen once read.
+class Settings(EnvironmentSettings):
+    """The service's configuration."""
 
-    Each field is the environment variable of the same name in capitals. An empty variable
-    counts as absent. Booleans are words: true, false, yes, no, on, off, 1, 0.
-    """
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        env_ignore_empty=True,
-        extra="ignore",
-        protected_namespaces=(),
-        allow_inf_nan=False,
+    remedies = MappingProxyType(
+        {
+            "PIPELINE": f"set it to one of {', '.join(PIPELINES)}",
+            "MODEL_ID": "set it to a model's id (such as stabilityai/sd-turbo), a folder, or demo",
+        }
     )
 
     pipeline: str = Field(description="Which pipeline to serve.")
@@ -161,8 +150,8 @@ class Settings(BaseSettings):
     compile_cache_dir: Path | None = Field(
         None, description="Folder that keeps compiled kernels, so that the next start is warm."
     )
-    warmup_sizes: str = Field(
-        "",
+    warmup_sizes: Annotated[tuple[tuple[int, int], ...], NoDecode] = Field(
+        (),
         description="Sizes compiled for before /health says OK, such as 512x512,768x512 (width x "
         "height); default the model's own.",
     )
@@ -245,14 +234,17 @@ class Settings(BaseSettings):
             raise ValueError("choose 503, 429 or 500")
         return value
 
-    @field_validator("warmup_sizes")
+    @field_validator("warmup_sizes", mode="before")
     @classmethod
-    def _list_of_sizes(cls, value: str) -> str:
+    def _list_of_sizes(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
         if value and not re.fullmatch(r"\d+x\d+(,\d+x\d+)*", value):
             raise ValueError("write widths and heights in pixels, as in 512x512,768x512")
-        if any(side % 8 or not MIN_SIDE <= side <= MAX_SIDE for side in _numbers(value)):
+        sizes = [tuple(map(int, size.split("x"))) for size in value.split(",") if size]
+        if any(side % 8 or not MIN_SIDE <= side <= MAX_SIDE for size in sizes for side in size):
             raise ValueError(f"sides are multiples of 8 from {MIN_SIDE} to {MAX_SIDE}")
-        return value
+        return sizes
 
     @field_validator("auth_token", "hf_token", mode="before")
     @classmethod
@@ -277,38 +269,6 @@ class Settings(BaseSettings):
             raise ValueError(reason)
         return self
 
-    @classmethod
-    def from_environment(cls, defaults: Mapping[str, str] = MappingProxyType({})) -> Self:
-        """Read the environment.
-
-        Args:
-            defaults: by field, what holds where the environment says nothing.
-
-        Raises:
-            SettingsError: a value is missing or malformed; one line that names the settings.
-        """
-        present = os.environ  # noqa: TID251  # this is its only reader
-        given = {key: value for key, value in defaults.items() if not present.get(key.upper())}
-        return cls.of(given)
-
-    @classmethod
-    def of(cls, given: Mapping[str, object]) -> Self:
-        """Read the environment, values that are given before it.
-
-        Raises:
-            SettingsError: a value is missing or malformed; one line that names the settings.
-        """
-        try:
-            return cls(**given)  # type: ignore[arg-type]  # pydantic checks them
-        except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
-
-    @property
-    def sizes_to_warm(self) -> tuple[tuple[int, int], ...]:
-        """WARMUP_SIZES as (width, height) in pixels."""
-        sizes = (size.split("x") for size in self.warmup_sizes.split(",") if size)
-        return tuple((int(width), int(height)) for width, height in sizes)
-
     @property
     def max_upload_bytes(self) -> int:
         """MAX_UPLOAD_MB in bytes."""
@@ -328,28 +288,3 @@ class Settings(BaseSettings):
     def results_limit_bytes(self) -> int:
         """RESULTS_LIMIT_MB in bytes."""
         return int(self.results_limit_mb * MEBIBYTE)
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", text)]
-
-
-def _explain(error: ValidationError) -> str:
-    """One line for all that is wrong, each part naming its setting and what it may be."""
-    parts = []
-    for entry in error.errors():
-        if not entry["loc"]:  # not one setting's fault
-            parts.append(plain_reason(entry["msg"]))
-            continue
-        name = str(entry["loc"][0]).upper()
-        if entry["type"] == "missing":
-            parts.append(f"{name} is not set: {_REMEDIES.get(name, 'set it in the environment')}")
-        else:
-            parts.append(f"{name}={entry['input']!r} is not valid: {plain_reason(entry['msg'])}")
-    return "; ".join(parts)
-
-
-_REMEDIES = {
-    "PIPELINE": f"set it to one of {', '.join(PIPELINES)}",
-    "MODEL_ID": "set it to a model's id (such as stabilityai/sd-turbo), a folder, or demo",
-}

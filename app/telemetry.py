@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.engine.records import JobRecord
-from app.settings import Settings, SettingsError
+from app.environment import SettingsError
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -7,6 +7,7 @@ import torch
 from app.diffusion.weights import Weights
 from app.errors import ModelNotLoaded
 from app.settings import Device
+from app.wording import first_line
 
 _BY_NAME = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _BY_STORED = {"BF16": torch.bfloat16, "F16": torch.float16}
@@ -53,7 +54,7 @@ def named_device(name: str, setting: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise ModelNotLoaded(
             f"{setting}={name} is not a device that PyTorch can use here ({reason}): "
             f"choose cpu, cuda, cuda:0 … or mps, or leave {setting} unset."

@@ -20,6 +20,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 )
 
 from app.diffusion.weights import INDEX, choose_files, read_index
+from app.wording import first_line
 
 _log = logging.getLogger(__name__)
 
@@ -131,16 +132,12 @@ class ModelHub:
         except EntryNotFoundError as error:
             if isinstance(error, LocalEntryNotFoundError):
                 raise FetchFailed("the Hub cannot be reached") from error
-            raise FetchFailed(f"{repo} lacks a file: {_first_line(error)}") from error
+            raise FetchFailed(f"{repo} lacks a file: {first_line(error)}") from error
         except OfflineModeIsEnabled as error:
             raise FetchFailed("HF_HUB_OFFLINE is set") from error
         except HfHubHTTPError as error:
-            raise FetchFailed(f"the Hub answered: {_first_line(error)}") from error
+            raise FetchFailed(f"the Hub answered: {first_line(error)}") from error
         except HTTPError as error:
             raise FetchFailed("the Hub cannot be reached") from error
         except OSError as error:
-            raise FetchFailed(f"{type(error).__name__}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+            raise FetchFailed(f"{type(error).__name__}: {first_line(error)}") from error

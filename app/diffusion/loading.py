@@ -25,6 +25,7 @@ from app.diffusion.weights import SAFETY_CHECKER, Weights, read_index, scan, sto
 from app.errors import ModelNotLoaded
 from app.pipelines.base import Arguments
 from app.settings import Settings
+from app.wording import on_one_line
 
 _STORED_DENOISERS = ("transformer", "unet", "prior")
 """Folders of a repository, the one whose weights' type counts first."""
@@ -111,7 +112,7 @@ def _from_disk(
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the libraries raise whatever a damaged file leads them to
-        reason = " ".join(str(error).split())[:300]
+        reason = on_one_line(error)
         raise ModelNotLoaded(
             f"MODEL_ID={settings.model_id} could not be loaded from {files.pipeline} "
             f"({type(error).__name__}: {reason}): download it again into {settings.model_dir}."

@@ -21,6 +21,7 @@ from app.diffusion.devices import is_gpu, named_device
 from app.diffusion.weights import FP16, SAFETY_CHECKER, is_fp16
 from app.errors import ModelNotLoaded
 from app.settings import Settings
+from app.wording import on_one_line
 
 _CARE = 0.01
 """How much nearer every concept counts once a special-care concept is near (as in diffusers)."""
@@ -203,7 +204,7 @@ def _load_model(folder: Path, dtype: torch.dtype) -> Any:
             return model
         reason = f"{len(info['missing_keys'])} tensors are missing"
     except Exception as error:  # the libraries raise whatever a damaged file leads them to
-        problem, reason = error, " ".join(str(error).split())[:300]
+        problem, reason = error, on_one_line(error)
     raise ModelNotLoaded(
         f"The safety checker in {folder} cannot be loaded ({reason}): download it again with "
         "dl_checkpoints.sh."

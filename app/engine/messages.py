@@ -106,7 +106,7 @@ class Ready:
         device: torch's name of the device.
         dtype: torch's name of the weights' type.
         concurrency: jobs that the worker takes at a time.
-        load_seconds: from the start of the worker to this message.
+        load_seconds: from the arrival of the settings to this message.
         accelerators: names of the active ones.
         usage: of loading and warming up.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -143,7 +144,7 @@ class Runner:
             Overloaded: there is no room.
             ModelNotLoaded: there will be no worker.
         """
-        try:
+        with self.telling_refusals(door):
             inputs, image = await self._prepare(params, upload, size)
             return self.backend.submit(
                 inputs,
@@ -154,6 +155,12 @@ class Runner:
                 time_limit=time_limit,
                 runs_alone=runs_alone,
             )
+
+    @contextmanager
+    def telling_refusals(self, door: str) -> Iterator[None]:
+        """Count a request that is refused in this block: it never becomes a job."""
+        try:
+            yield
         except RunnerError as error:
             self._on_refusal(door, error)
             raise

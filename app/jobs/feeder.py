@@ -29,6 +29,7 @@ from app.jobs.follower import UNEXPECTED, Follower, QueuedRun
 from app.jobs.publishing import Publisher
 from app.jobs.store import JobStore
 from app.jobs.store_thread import StoreThread
+from app.validation import describe_issues
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +147,8 @@ class Feeder:
         try:
             params = pipeline.params.model_validate_json(durable.params)
         except ValidationError as error:
-            raise errors.BadRequest(f"The job no longer fits {pipeline.name}: {error}") from error
+            reason = describe_issues(error.errors())
+            raise errors.BadRequest(f"The job no longer fits {pipeline.name}: {reason}.") from error
         return await self._runner.submit(
             params,
             image,

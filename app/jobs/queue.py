@@ -131,11 +131,12 @@ class JobQueue:
                 the service is ending.
             ModelNotLoaded: the model cannot be loaded.
         """
-        self._refuse_if_closed()
-        await self._runner.check(order.params, order.image)
-        self._refuse_if_too_large(order.image)
         job_id, now = secrets.token_hex(16), self._clock()
-        await self._write(JobStore.add, job_id, self._runner.pipeline.name, order, now)
+        with self._runner.telling_refusals(order.door):
+            self._refuse_if_closed()
+            await self._runner.check(order.params, order.image)
+            self._refuse_if_too_large(order.image)
+            await self._write(JobStore.add, job_id, self._runner.pipeline.name, order, now)
         self._feeder.wake()
         return await self.get(job_id)
 

@@ -21,6 +21,7 @@ from app.ray_backend.messages import FromReplica, ReplicaOrder
 from app.ray_backend.painter import Painter
 from app.ray_backend.ray_settings import RaySettings
 from app.settings import Settings
+from app.wording import first_line
 
 ROUTER = "app.ray_backend.router:FewestRows"
 FRONT_REQUESTS = 100_000
@@ -111,7 +112,7 @@ class RayReplicas:
         except (RayError, RayServeException) as error:
             is_over = True
             if _is_loss(error):
-                raise ReplicaLost(str(error).strip().partition("\n")[0]) from error
+                raise ReplicaLost(first_line(error)) from error
             raise
         finally:
             if not is_over:

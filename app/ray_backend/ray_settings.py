@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.environment import EnvironmentSettings
 
 
-class RaySettings(BaseSettings):
-    """The deployment. Each field is the environment variable of the same name in capitals."""
-
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+class RaySettings(EnvironmentSettings):
+    """The deployment."""
 
     replica_gpus: float = Field(1.0, ge=0, description="GPUs of a replica; 0 to run on CPUs.")
     replica_cpus: float = Field(1.0, ge=0, description="CPU cores that Ray sets aside for each.")

@@ -17,8 +17,8 @@ from app.routes.not_loaded import refuse
 from app.routes.serve import serve, served_headers
 from app.routes.urls import answers_by_url, publish
 from app.schemas import HTTPError, ImageResponse, VideoResponse
+from app.settings import DoorName
 
-DOOR = "livepeer"
 ERRORS = (400, 401, 500, 503)
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -77,6 +77,6 @@ def _form_endpoint(pipeline: Pipeline) -> Endpoint:
 
 async def _serve(request: Request, params: Params, upload: bytes | None) -> Response:
     by_url = answers_by_url(request)
-    served = await serve(request, params, upload, door=DOOR)
+    served = await serve(request, params, upload, door=DoorName.LIVEPEER)
     output = await publish(request, served.output) if by_url else served.output
     return json_response(document(output), served_headers(served))

@@ -120,7 +120,7 @@ async def _read(body: bytes, runner: Runner) -> tuple[Params, bytes | None, tupl
     if pipeline.takes_image and not body.lstrip().startswith(b"{"):
         upload = body
     else:
-        given = _parse(body)
+        given = await asyncio.to_thread(_parse, body)
         fields = given.parameters.model_dump(exclude={"target_size"})
         if target := given.parameters.target_size:
             size = target.width, target.height

@@ -25,9 +25,8 @@ from app.jobs.request import SECOND, JobRequest, Policy, parse_request
 from app.jobs.stream import JobStream
 from app.media.pool import CodecPool
 from app.routes.urls import answers_by_url, base_url
-from app.settings import MEBIBYTE
+from app.settings import MEBIBYTE, DoorName
 
-DOOR = "runpod"
 PREFIX = "/v2"
 CALLS = ("run", "runsync", "status", "status-sync", "stream", "cancel", "retry", "purge-queue")
 """First part of the bare paths."""
@@ -166,7 +165,7 @@ class JobsDoor:
         order = JobOrder(
             params,
             image,
-            DOOR,
+            DoorName.RUNPOD,
             webhook=webhook,
             execution_timeout=policy.execution_timeout / SECOND,
             ttl=policy.ttl / SECOND,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -12,9 +11,11 @@ from huggingface_hub.errors import HfHubHTTPError
 from app.diffusion.ensure import ensure_model
 from app.diffusion.hub import FetchFailed, ModelHub
 from app.diffusion.store import SAFETY_CHECKER_REPO, safety_checker_path
+from app.environment import SettingsError, exit_on
 from app.errors import ModelNotLoaded
 from app.log import configure_logging
-from app.settings import SafetyCheckerMode, Settings, SettingsError
+from app.settings import SafetyCheckerMode, Settings
+from app.wording import first_line
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def _fetch_revision(settings: Settings, revision: str, endpoint: str | None) -> 
             endpoint=endpoint,
         )
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         raise ModelNotLoaded(f"{settings.model_id} at {revision}: {reason}") from error
     refs = Path(folder).parents[1] / "refs"
     refs.mkdir(exist_ok=True)
@@ -70,12 +71,10 @@ def _fetch_checker(settings: Settings, endpoint: str | None) -> None:
 
 def main() -> None:
     """Fetch what the environment names; one line and a failing exit code if that cannot be done."""
-    try:
+    with exit_on(SettingsError, ModelNotLoaded):
         settings = Settings.from_environment()
         configure_logging(settings)
         fetch(settings)
-    except (SettingsError, ModelNotLoaded) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.environment import EnvironmentSettings
 
 
-class ModalSettings(BaseSettings):
-    """The deployment. Each field is the environment variable of the same name in capitals."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", protected_namespaces=()
-    )
+class ModalSettings(EnvironmentSettings):
+    """The deployment."""
 
     pipeline: str = Field("text-to-image", description="Which pipeline to serve.")
     model_id: str = Field("stabilityai/sd-turbo", description="The model, from the Hub.")

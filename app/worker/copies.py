@@ -12,6 +12,7 @@ from typing import Any
 import diffusers
 import torch
 
+from app.diffusion.accelerators.memory import free_models
 from app.worker.calls import SharedValues
 from app.worker.hub import Hub, Loras
 from app.worker.parking import Networks, ParkedDenoiser, ParkedVae
@@ -91,8 +92,7 @@ class Copies:
         Some classes turn their VAE into single precision and back. Without a hub that is
         everybody's VAE, and a call that fails in between leaves it so.
         """
-        if getattr(self._pipe, "_all_hooks", ()):
-            self._pipe.maybe_free_model_hooks()
+        free_models(self._pipe)
         vae = getattr(self._pipe, "vae", None)
         if vae is not None and vae.dtype != self._vae_dtype:
             vae.to(self._vae_dtype)

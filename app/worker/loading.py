@@ -57,12 +57,11 @@ def policy_for(loaded: LoadedPipeline, max_rows: int | None) -> BatchPolicy:
         loaded: the model.
         max_rows: MAX_BATCH_ROWS.
     """
-    moves_its_parts = bool(getattr(loaded.pipe, "_all_hooks", ()))  # OFFLOAD=model, after each call
     # Perturbed-attention guidance puts its own attention into the shared network for each call.
     changes_its_denoiser = hasattr(loaded.pipe, "_set_pag_attn_processor")
     gpu = is_gpu(loaded.device)
     return BatchPolicy(
-        merge=not (loaded.active.keeps_state or moves_its_parts or changes_its_denoiser),
+        merge=not (loaded.active.keeps_state or changes_its_denoiser),
         max_rows=max_rows,
         buckets=loaded.active.buckets,
         worth=limits.WORTH_ON_GPU if gpu else limits.WORTH_ON_CPU,

@@ -16,6 +16,7 @@ from app.engine.channel import Channel
 from app.engine.messages import Cancelled, Failed, Finished, FromWorker, Started, Usage
 from app.errors import JobCancelled, JobFailed, ModelNotLoaded, OutOfMemory, RunnerError
 from app.pipelines import PIPELINES
+from app.wording import first_line
 from app.worker.checking import check
 from app.worker.hub import Task
 from app.worker.inbox import Inbox, Order
@@ -99,7 +100,7 @@ class WorkLoop:
         """End the start if what was asked for does not work on this model after all."""
         names = self._parts.loaded.active.names
         if names and not is_out_of_memory(error):
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise ModelNotLoaded(
                 f"the model does not run with {', '.join(names)} ({type(error).__name__}: "
                 f"{reason}): unset what does not work here."

@@ -57,13 +57,13 @@ def _serve(settings: Settings, channel: Channel, inbox: Inbox) -> int:
     if not settings.verbose_logging:
         quieten_transformers()
     with made_to_stay():
-        # Imported here so that logging is set up, and the socket heard, before torch takes long.
+        # Imported here: diffusers and transformers take long, and the socket is heard meanwhile.
         from app.worker.loading import load_parts
         from app.worker.loop import WorkLoop
 
         parts = load_parts(settings)
     loop = WorkLoop(parts, channel, inbox)
-    loop.warm_up(settings.pipeline, settings.sizes_to_warm)
+    loop.warm_up(settings.pipeline, settings.warmup_sizes)
     channel.send(
         Ready(
             device=str(parts.loaded.device),

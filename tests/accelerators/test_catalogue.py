@@ -5,7 +5,8 @@ import pytest
 
 from app.diffusion.accelerators.apply import _FUNCTIONS
 from app.diffusion.accelerators.catalogue import CATALOGUE, contradiction, lora_obstacle, requested
-from app.settings import Settings, SettingsError
+from app.environment import SettingsError
+from app.settings import Settings
 from tests.conftest import MakeSettings
 
 

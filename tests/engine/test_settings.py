@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.settings import Settings, SettingsError
+from app.environment import EnvironmentSettings, SettingsError
+from app.ray_backend.ray_settings import RaySettings
+from app.serverless.modal_settings import ModalSettings
+from app.settings import Settings
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
@@ -73,3 +76,25 @@ def test_a_token_that_was_read_from_a_file(monkeypatch: pytest.MonkeyPatch) -> N
 def test_never_shows_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, PIPELINE="text-to-image", MODEL_ID="m", AUTH_TOKEN="s3cret")
     assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value", "says"),
+    [
+        (RaySettings, "MIN_REPLICAS", "2", "MIN_REPLICAS is larger than MAX_REPLICAS"),
+        (RaySettings, "TARGET_JOBS", "many", "TARGET_JOBS='many' is not valid: "),
+        (ModalSettings, "REQUEST_TIMEOUT", "0", "REQUEST_TIMEOUT='0' is not valid: "),
+    ],
+)
+def test_a_deployments_settings_are_explained_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: type[EnvironmentSettings],
+    name: str,
+    value: str,
+    says: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        settings.from_environment()
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)

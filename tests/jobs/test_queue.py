@@ -214,6 +214,29 @@ def test_another_pipeline_refuses_the_job_and_says_so(make_settings: MakeSetting
     asyncio.run(refuse(asyncio.run(accept())))
 
 
+def test_a_job_that_an_earlier_version_accepted_is_refused_in_one_line(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path, "load")
+    gate.close()
+
+    def spoil(store: JobStore) -> None:
+        store._connection.execute("UPDATE jobs SET params = '{\"prompt\": 7}'")
+
+    async def main() -> None:
+        async with running(make_settings()) as (_, services):
+            job = await services.queue.submit(order())
+            await services.queue._store.call(spoil)
+            gate.open()
+            job = await ended(services, job)
+            assert job.state is JobState.FAILED
+            assert job.error.startswith("The job no longer fits text-to-image: prompt: ")
+            assert "\n" not in job.error
+            assert "http" not in job.error
+
+    asyncio.run(main())
+
+
 def test_a_synchronous_job_is_no_job_of_the_queue(make_settings: MakeSettings) -> None:
     async def main() -> None:
         async with running(make_settings()) as (runner, services):

@@ -43,6 +43,7 @@ def test_jobs_are_counted_by_door_and_outcome(client: httpx.Client) -> None:
     client.post("/text-to-image", json=SMALL)
     client.post("/text-to-image", json=SMALL | {"prompt": "oom"})
     client.post("/text-to-image", json=SMALL | {"width": 100})
+    client.post("/run", json={"input": SMALL | {"width": 100}})
     after = scrape(client)
 
     def grew(*key: str) -> float:
@@ -50,6 +51,7 @@ def test_jobs_are_counted_by_door_and_outcome(client: httpx.Client) -> None:
 
     for outcome in ("ok", "OutOfMemory", "SizeInvalid"):
         assert grew("runner_requests_total", "livepeer", outcome, "text-to-image") == 1, outcome
+    assert grew("runner_requests_total", "runpod", "SizeInvalid", "text-to-image") == 1
     assert grew("runner_steps_total") == 3
     assert grew("runner_outputs_total") == 1
     assert grew("runner_inference_seconds_count") == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.settings import DoorName, Settings, SettingsError
+from app.environment import SettingsError
+from app.settings import DoorName, Settings
 from tests.conftest import MakeClient
 
 BODY = {"prompt": "a", "inputs": "a", "input": {"prompt": "a"}, "num_inference_steps": 1}

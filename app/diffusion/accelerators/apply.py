@@ -27,6 +27,7 @@ from app.diffusion.accelerators.catalogue import (
 )
 from app.errors import ModelNotLoaded
 from app.settings import Settings
+from app.wording import on_one_line
 
 Reset = Callable[[], None]
 Apply = Callable[[Any, Settings, torch.device], Reset | None]
@@ -108,7 +109,7 @@ def _put_on(row: Accelerator, pipe: Any, settings: Settings, device: torch.devic
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, ImportError, AttributeError, AssertionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = on_one_line(error)
         raise ModelNotLoaded(
             f"{_label(row, settings)} cannot work here: {reason}. Unset {row.name} to go "
             "without it."

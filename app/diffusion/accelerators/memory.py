@@ -54,13 +54,19 @@ def offload_sequentially(pipe: Any, _settings: Settings, device: torch.device) -
     pipe.enable_sequential_cpu_offload(device=device)
 
 
+def free_models(pipe: Any) -> bool:
+    """With OFFLOAD=model, take every part off the GPU; whether it is so."""
+    if not getattr(pipe, "_all_hooks", ()):
+        return False
+    pipe.maybe_free_model_hooks()
+    return True
+
+
 def restore_offloading(pipe: Any) -> None:
     """Put the hooks of OFFLOAD=model and OFFLOAD=sequential on anew, and everything off the GPU.
 
     diffusers does so at the end of a call and of the loading of an adapter, but not where one
     fails. Without such hooks nothing happens.
     """
-    if getattr(pipe, "_all_hooks", ()):
-        pipe.maybe_free_model_hooks()
-    elif (device := getattr(pipe, "_offload_device", None)) is not None:
+    if not free_models(pipe) and (device := getattr(pipe, "_offload_device", None)) is not None:
         pipe.enable_sequential_cpu_offload(device=device)
