@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Bell:
@@ -41,11 +41,8 @@ class Bell:
             self.ring(key)
 
 
-async def heard_within(heard: asyncio.Event, seconds: float) -> bool:
-    """Wait for a bell; False if it did not ring in time."""
-    try:
+async def heard_within(heard: asyncio.Event, seconds: float) -> None:
+    """Wait for a bell, for so many seconds at most."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await heard.wait()
-    except TimeoutError:
-        return False
-    return True

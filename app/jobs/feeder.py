@@ -11,7 +11,6 @@ queued, those of low priority last. A job that the engine has no room for stays 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from app.engine.backend import Health
 from app.engine.job import Job
 from app.engine.messages import Ready
 from app.engine.runner import Runner
-from app.jobs.bell import Bell
+from app.jobs.bell import Bell, heard_within
 from app.jobs.durable import DurableJob, JobState
 from app.jobs.follower import UNEXPECTED, Follower, QueuedRun
 from app.jobs.publishing import Publisher
@@ -95,9 +94,7 @@ class Feeder:
                     pass
             except Exception:  # the edge of the task: it must not end
                 logger.exception("the queue of jobs cannot be fed")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
-                    await self._wake.wait()
+            await heard_within(self._wake, TICK)
 
     def _has_room(self) -> bool:
         """See the rule above. Results that wait to be encoded slow the feeding down, too."""

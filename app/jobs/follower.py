@@ -8,7 +8,6 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec
 
 from app import errors
 from app.engine.job import Job, Progress, State
@@ -21,12 +20,8 @@ from app.jobs.store_thread import StoreThread
 
 logger = logging.getLogger(__name__)
 
-RETRY_WRITE = 1.0
-"""Seconds between attempts to write to a disk that is full or broken."""
 TIMED_OUT = "execution timeout"
 UNEXPECTED = "Internal server error."
-
-P = ParamSpec("P")
 
 
 @dataclass(slots=True, eq=False)
@@ -87,29 +82,8 @@ class Follower:
 
     async def end(self, job_id: str, state: JobState, error: str) -> None:
         """Write down that a job ended without a result."""
-        await self._write(JobStore.end, job_id, state, error, self._clock())
+        await self._store.persist(JobStore.end, job_id, state, error, self._clock())
         self._bell.ring(job_id)
-
-    async def _write(
-        self,
-        method: Callable[Concatenate[JobStore, str, P], object],
-        job_id: str,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> None:
-        """Change a job on disk, however long that takes to have room for it, or to be mended.
-
-        Without it the job would run for ever in the eyes of its clients. Few jobs can wait here
-        at a time: the feeder stops when results pile up.
-        """
-        while True:
-            try:
-                await self._store.call(method, job_id, *args, **kwargs)
-            except sqlite3.Error as failure:
-                logger.error("job %s: cannot be written, tried again: %s", job_id, failure)
-                await asyncio.sleep(RETRY_WRITE)
-            else:
-                return
 
     async def _follow(self, run: QueuedRun) -> None:
         job_id = run.durable.id
@@ -117,10 +91,10 @@ class Follower:
             served = await self._attend(run)
         except (errors.ShuttingDown, errors.ModelNotLoaded):
             # Not the job's fault: it waits on disk for the next process.
-            await self._write(JobStore.requeue, job_id, run.starts)
+            await self._store.persist(JobStore.requeue, job_id, run.starts)
         except errors.WorkerDied as error:
             if run.attempts < self._most_attempts:
-                await self._write(JobStore.requeue, job_id)
+                await self._store.persist(JobStore.requeue, job_id)
             else:
                 await self.end(job_id, JobState.FAILED, error.message)
         except errors.JobCancelled:
@@ -177,7 +151,7 @@ class Follower:
             await self.end(durable.id, JobState.FAILED, _too_large(size, limit))
             return
         warnings = json.dumps(served.warnings)
-        await self._write(_complete_or_fail, durable.id, files, warnings, self._clock())
+        await self._store.persist(_complete_or_fail, durable.id, files, warnings, self._clock())
 
 
 def _complete_or_fail(

@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, TypeVar
 
 from app import errors
 from app.engine.backend import Health
@@ -21,15 +20,12 @@ from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.feeder import Feeder
 from app.jobs.outbound import Outbound
 from app.jobs.publishing import Publisher
-from app.jobs.store import NO_ROOM_RETRY, JobStore
+from app.jobs.store import JobStore
 from app.jobs.store_thread import StoreThread
 from app.jobs.webhooks import WebhookSender
 from app.settings import MEBIBYTE
 
 logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-Result = TypeVar("Result")
 
 SWEEP = 1.0
 """Seconds between looks for expired jobs."""
@@ -136,7 +132,7 @@ class JobQueue:
             self._refuse_if_closed()
             await self._runner.check(order.params, order.image)
             self._refuse_if_too_large(order.image)
-            await self._write(JobStore.add, job_id, self._runner.pipeline.name, order, now)
+            await self._store.write(JobStore.add, job_id, self._runner.pipeline.name, order, now)
         self._feeder.wake()
         return await self.get(job_id)
 
@@ -209,7 +205,7 @@ class JobQueue:
             Overloaded: the disk is full.
         """
         await self.get(job_id)
-        await self._write(JobStore.end, job_id, JobState.CANCELLED, "", self._clock())
+        await self._store.write(JobStore.end, job_id, JobState.CANCELLED, "", self._clock())
         self._drop(job_id)
         return await self.get(job_id)
 
@@ -224,7 +220,7 @@ class JobQueue:
         """
         self._refuse_if_closed()
         job = await self.get(job_id)
-        if not await self._write(JobStore.retry, job_id):
+        if not await self._store.write(JobStore.retry, job_id):
             raise errors.JobNotRetryable(job_id, job.state)
         self._feeder.wake()
         return await self.get(job_id)
@@ -236,7 +232,7 @@ class JobQueue:
             Overloaded: the disk is full.
         """
         if self._store.exists:
-            await self._write(JobStore.remove, job_id)
+            await self._store.write(JobStore.remove, job_id)
         self._drop(job_id)
 
     async def purge(self) -> int:
@@ -247,7 +243,7 @@ class JobQueue:
         """
         if not self._store.exists:
             return 0
-        removed = await self._write(JobStore.purge)
+        removed = await self._store.write(JobStore.purge)
         for job_id in removed:
             self._drop(job_id)
         return len(removed)
@@ -266,19 +262,6 @@ class JobQueue:
         )
 
     # Inside -----------------------------------------------------------------------------
-
-    async def _write(
-        self,
-        method: Callable[Concatenate[JobStore, P], Result],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> Result:
-        try:
-            return await self._store.call(method, *args, **kwargs)
-        except sqlite3.Error as error:
-            raise errors.Overloaded(
-                f"DATA_DIR cannot be written ({error}).", NO_ROOM_RETRY
-            ) from error
 
     def _refuse_if_closed(self) -> None:
         if self._refuses:

@@ -13,14 +13,17 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from app.errors import DataFolderUnusable
+from app.errors import DataFolderUnusable, Overloaded
 from app.jobs.schema import VERSION, version_of
-from app.jobs.store import JobStore
+from app.jobs.store import NO_ROOM_RETRY, JobStore
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
+
+RETRY_WRITE = 1.0
+"""Seconds between attempts to write to a disk that is full or broken."""
 
 
 class StoreThread:
@@ -99,6 +102,37 @@ class StoreThread:
         return await loop.run_in_executor(
             self._thread, lambda: method(self._opened(), *args, **kwargs)
         )
+
+    async def write(
+        self,
+        method: Callable[Concatenate[JobStore, P], Result],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result:
+        """Change the store for a client, who is told if that cannot be done now.
+
+        Raises:
+            DataFolderUnusable: the store cannot be opened.
+            Overloaded: the disk is full or broken; nothing was changed.
+        """
+        try:
+            return await self.call(method, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise Overloaded(f"DATA_DIR cannot be written ({error}).", NO_ROOM_RETRY) from error
+
+    async def persist(
+        self,
+        method: Callable[Concatenate[JobStore, P], Result],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result:
+        """Write down what has happened, however long the disk takes to have room or be mended."""
+        while True:
+            try:
+                return await self.call(method, *args, **kwargs)
+            except sqlite3.Error as error:
+                logger.error("DATA_DIR cannot be written, tried again: %s", error)
+                await asyncio.sleep(RETRY_WRITE)
 
     def close(self) -> None:
         """Finish what was begun, close the store and free its folder."""

@@ -8,14 +8,13 @@ none answers within an hour of the job's own time.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 
 from app.errors import UrlRefused
 from app.jobs.answers import status_body
+from app.jobs.bell import heard_within
 from app.jobs.durable import DurableJob
 from app.jobs.outbound import Outbound, host_of
 from app.jobs.store import JobStore
@@ -34,8 +33,6 @@ PER_SILENT_HOST = 1
 """Those to a host that did not answer the last one: it does not keep others from hearing."""
 MOST_SILENT = 10_000
 """Hosts known to be silent; with more, all get another chance."""
-RETRY_WRITE = 1.0
-"""Seconds between attempts to write down that a call was made, to a disk that is full."""
 TICK = 0.2
 """Seconds between looks for what is due, unless a call has ended."""
 
@@ -73,9 +70,7 @@ class WebhookSender:
                         self._begin(job)
             except Exception:  # the edge of the task: it must not end
                 logger.exception("the webhooks that are due cannot be called")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
-                    await self._wake.wait()
+            await heard_within(self._wake, TICK)
 
     async def _due(self) -> list[DurableJob]:
         """Those to call next; those under way are due as well, and must not hide the others."""
@@ -100,20 +95,13 @@ class WebhookSender:
             done = False
         try:
             is_over = done or job.webhook_tries + 1 >= TRIES
-            await self._note(job, None if is_over else self._clock() + PAUSE)
+            due = None if is_over else self._clock() + PAUSE
+            # Until it is written down the call is not made again.
+            await self._store.persist(JobStore.plan_webhook, job, due)
         finally:
             del self._calls[job.id]
             self._hosts -= Counter([host])
             self._wake.set()
-
-    async def _note(self, job: DurableJob, due: float | None) -> None:
-        """Write down that a call was made; until that is done it is not made again."""
-        while True:
-            try:
-                return await self._store.call(JobStore.plan_webhook, job, due)
-            except sqlite3.Error as error:
-                logger.error("job %s: the webhook's call cannot be written: %s", job.id, error)
-                await asyncio.sleep(RETRY_WRITE)
 
     async def _call(self, job: DurableJob) -> bool:
         """Whether there is nothing more to do."""

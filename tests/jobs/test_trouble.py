@@ -14,7 +14,7 @@ import pytest
 
 from app.engine.runner import File
 from app.errors import Overloaded, RequestTooLarge
-from app.jobs import follower, webhooks
+from app.jobs import store_thread, webhooks
 from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.services import JobServices
 from app.jobs.store import JobStore
@@ -33,7 +33,7 @@ MEBIBYTE = 2**20
 def test_a_webhook_that_was_heard_is_not_called_again_while_the_disk_is_full(
     make_settings: MakeSettings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "RETRY_WRITE", 0.01)
+    monkeypatch.setattr(store_thread, "RETRY_WRITE", 0.01)
     monkeypatch.setattr(webhooks, "TICK", 0.01)
     plan, tries = JobStore.plan_webhook, []
 
@@ -135,7 +135,7 @@ def test_a_job_ends_once_its_broken_store_is_mended(
     method: str,
     state: JobState,
 ) -> None:
-    monkeypatch.setattr(follower, "RETRY_WRITE", 0.01)
+    monkeypatch.setattr(store_thread, "RETRY_WRITE", 0.01)
     write, tries = getattr(JobStore, method), []
 
     def broken_at_first(*arguments: object) -> object:
