@@ -58,6 +58,10 @@ COMMIT;
 """
 
 
+ALIVE = "state IN ('IN_QUEUE', 'IN_PROGRESS')"
+"""Condition for jobs that have not ended."""
+
+
 def version_of(connection: sqlite3.Connection) -> int:
     """Version of the schema of a file; 0 of a new one."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -16,19 +16,14 @@ from dataclasses import fields
 from app.engine.runner import File
 from app.errors import Overloaded
 from app.jobs.durable import DurableJob, JobOrder, JobState
-from app.jobs.schema import prepare
-from app.settings import MEBIBYTE
+from app.jobs.room import NO_ROOM_RETRY, Room
+from app.jobs.schema import ALIVE, prepare
 
-NO_ROOM_RETRY = 60
-"""Seconds after which a client may try again when the queue or the disk is full."""
 _PAGES_FREED = 5000
 """Most pages of 4 KiB given back at a time, so that nobody waits for it."""
 _WEBHOOK_GRACE = 3600.0
 """Seconds that an expired job is kept for its webhook, where the receivers are slow."""
 _COLUMNS = ", ".join(field.name for field in fields(DurableJob))
-_KEPT_SHARE = 0.9
-"""Part of the room for results that stays in use when old ones have to go."""
-_ALIVE = "state IN ('IN_QUEUE', 'IN_PROGRESS')"
 _ENDED = """finished = :now, expires = min(created + ttl, :now + retention),
     webhook_tries = 0, webhook_due = iif(webhook = '', NULL, :now)"""
 """What every end of a job sets beside its state."""
@@ -49,9 +44,8 @@ class JobStore:
             most_waiting: length of the queue beyond which no client may make it longer.
         """
         self._connection = connection
-        self._most_bytes = most_bytes
         self._most_waiting = most_waiting
-        self._at_most: int | None = None
+        self._room = Room(connection, most_bytes)
         connection.row_factory = sqlite3.Row
         prepare(connection)
 
@@ -71,27 +65,30 @@ class JobStore:
             self._connection.execute(
                 """INSERT INTO jobs (id, door, pipeline, params, state, low_priority, created,
                     expires, execution_timeout, ttl, retention, result_limit, urls, base_url,
-                    webhook) VALUES (?, ?, ?, ?, 'IN_QUEUE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    job_id,
-                    order.door,
-                    pipeline,
-                    order.params.model_dump_json(exclude_unset=True),
-                    order.low_priority,
-                    now,
-                    now + order.ttl,
-                    order.execution_timeout,
-                    order.ttl,
-                    order.retention,
-                    order.result_limit,
-                    order.urls,
-                    order.base_url,
-                    order.webhook,
-                ),
+                    webhook)
+                    VALUES (:id, :door, :pipeline, :params, 'IN_QUEUE', :low_priority, :created,
+                    :expires, :execution_timeout, :ttl, :retention, :result_limit, :urls,
+                    :base_url, :webhook)""",
+                {
+                    "id": job_id,
+                    "door": order.door,
+                    "pipeline": pipeline,
+                    "params": order.params.model_dump_json(exclude_unset=True),
+                    "low_priority": order.low_priority,
+                    "created": now,
+                    "expires": now + order.ttl,
+                    "execution_timeout": order.execution_timeout,
+                    "ttl": order.ttl,
+                    "retention": order.retention,
+                    "result_limit": order.result_limit,
+                    "urls": order.urls,
+                    "base_url": order.base_url,
+                    "webhook": order.webhook,
+                },
             )
             self._refuse_too_many()
             if order.image is not None:
-                self._make_room_for_image(len(order.image))
+                self._room.make_for_image(len(order.image))
                 self._connection.execute("INSERT INTO images VALUES (?, ?)", (job_id, order.image))
 
     def retry(self, job_id: str) -> bool:
@@ -118,27 +115,6 @@ class JobStore:
             raise Overloaded(
                 f"{self._most_waiting} asynchronous jobs are waiting (JOB_LIMIT).", NO_ROOM_RETRY
             )
-
-    def _make_room_for_image(self, size: int) -> None:
-        """Undo the transaction if there is no room for an input image of so many bytes.
-
-        The oldest jobs that failed make room for it: theirs are kept for a retry only.
-        """
-        excess = self._number("SELECT ifnull(sum(length(data)), 0) FROM images")
-        excess += size - self._most_bytes
-        if excess <= 0:
-            return
-        rows = self._connection.execute(
-            f"""SELECT job_id, length(data) AS taken FROM images JOIN jobs ON jobs.id = job_id
-                WHERE NOT {_ALIVE} ORDER BY finished"""
-        ).fetchall()
-        for row in rows:
-            self.remove(row["job_id"])
-            excess -= row["taken"]
-            if excess <= 0:
-                return
-        allowed = f"{self._most_bytes / MEBIBYTE:g} MiB (RESULTS_LIMIT_MB)"
-        raise Overloaded(f"the input images of waiting jobs take {allowed}.", NO_ROOM_RETRY)
 
     # Reading ----------------------------------------------------------------------------
 
@@ -205,7 +181,7 @@ class JobStore:
         """Note that the worker started a job; how often it did so far, 0 if the job has ended."""
         row = self._connection.execute(
             f"""UPDATE jobs SET state = 'IN_PROGRESS', started = :now, attempts = attempts + 1
-                WHERE id = :id AND {_ALIVE} RETURNING attempts""",
+                WHERE id = :id AND {ALIVE} RETURNING attempts""",
             {"id": job_id, "now": now},
         ).fetchall()
         return row[0][0] if row else 0
@@ -214,7 +190,7 @@ class JobStore:
         """Put a job that was started back into its place, and forget `uncount` of its starts."""
         return self._changed(
             f"""UPDATE jobs SET state = 'IN_QUEUE', started = NULL,
-                attempts = attempts - :uncount WHERE id = :id AND {_ALIVE}""",
+                attempts = attempts - :uncount WHERE id = :id AND {ALIVE}""",
             id=job_id,
             uncount=uncount,
         )
@@ -227,13 +203,13 @@ class JobStore:
         with self._transaction():
             changed = self._changed(
                 f"""UPDATE jobs SET state = 'COMPLETED', warnings = :warnings, {_ENDED}
-                    WHERE id = :id AND {_ALIVE}""",
+                    WHERE id = :id AND {ALIVE}""",
                 id=job_id,
                 now=now,
                 warnings=warnings,
             )
             if changed:
-                self._make_room(sum(len(file.data) for file in files))
+                self._room.make_for_result(sum(len(file.data) for file in files))
                 self._connection.execute("DELETE FROM images WHERE job_id = ?", (job_id,))
                 self._connection.executemany(
                     "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -249,7 +225,7 @@ class JobStore:
         with self._transaction():
             changed = self._changed(
                 f"""UPDATE jobs SET state = :state, error = :error, {_ENDED}
-                    WHERE id = :id AND {_ALIVE}""",
+                    WHERE id = :id AND {ALIVE}""",
                 id=job_id,
                 state=state,
                 error=error,
@@ -305,37 +281,6 @@ class JobStore:
         self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_FREED})").fetchall()
         return [row[0] for row in rows]
 
-    def _make_room(self, size: int) -> None:
-        """Remove old results where `size` bytes more would be too many.
-
-        All are looked at only then: what is known of their size is an upper bound, as jobs may
-        have been removed since.
-        """
-        if self._at_most is None or self._at_most + size > self._most_bytes:
-            self._at_most = self._evict(size)
-        self._at_most += size
-
-    def _evict(self, size: int) -> int:
-        """Remove the oldest completed jobs, some more than `size` needs; what the others take.
-
-        Those of which a webhook is still to hear go last.
-        """
-        rows = self._connection.execute(
-            """SELECT job_id, sum(length(data)) AS taken, webhook_due IS NOT NULL AS awaited
-                FROM files JOIN jobs ON jobs.id = job_id
-                GROUP BY job_id HAVING taken > 0 ORDER BY awaited, finished"""
-        ).fetchall()
-        total: int = sum(row["taken"] for row in rows)
-        if total + size <= self._most_bytes:
-            return total
-        for row in rows:
-            share = 1.0 if row["awaited"] else _KEPT_SHARE
-            if total + size <= share * self._most_bytes:
-                break
-            self.remove(row["job_id"])
-            total -= row["taken"]
-        return total
-
     # Webhooks ---------------------------------------------------------------------------
 
     def due_webhooks(
@@ -372,7 +317,7 @@ class JobStore:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            self._at_most = None  # what was removed in it is there again
+            self._room.forget()  # what was removed in it is there again
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from app.errors import DataFolderUnusable, Overloaded
+from app.jobs.room import NO_ROOM_RETRY
 from app.jobs.schema import VERSION, version_of
-from app.jobs.store import NO_ROOM_RETRY, JobStore
+from app.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 
