@@ -120,6 +120,11 @@ class Job:
     _watchers: list[asyncio.Queue[Progress]] = field(default_factory=list)
 
     @property
+    def steps(self) -> int:
+        """Denoising steps that it takes; before it runs, those that its client asked for."""
+        return self.progress.steps or self.inputs.params.num_inference_steps
+
+    @property
     def state(self) -> State:
         """Where the job is in its life."""
         return self.progress.state

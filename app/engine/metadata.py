@@ -10,16 +10,13 @@ from app.engine.job import Job
 def png_text(job: Job, model_id: str, seed: int) -> Mapping[str, str]:
     """Keyword and value of each text chunk; what a pipeline does not have is left out."""
     params = job.inputs.params
-    size = [getattr(params, name, None) for name in ("width", "height")]
-    if None in size and job.inputs.image_shape:
-        size = [job.inputs.image_shape[1], job.inputs.image_shape[0]]
     values = {
         "prompt": getattr(params, "prompt", None),
         "negative_prompt": getattr(params, "negative_prompt", None),
         "seed": seed,
-        "steps": job.progress.steps or params.num_inference_steps,
+        "steps": job.steps,
         "guidance": getattr(params, "guidance_scale", None),
-        "size": "x".join(map(str, size)),
+        "size": "x".join(map(str, job.inputs.size)),
         "model": model_id,
     }
     return {keyword: str(value) for keyword, value in values.items() if value not in (None, "")}

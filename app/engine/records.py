@@ -74,7 +74,7 @@ def record_of(
         door=job.door,
         pipeline=job.inputs.pipeline,
         size=job.inputs.size,
-        steps=job.progress.steps or params.num_inference_steps,
+        steps=job.steps,
         images=images,
         queue_seconds=job.queue_seconds,
         inference_seconds=job.inference_seconds,

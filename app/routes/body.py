@@ -1,4 +1,4 @@
-"""The documents of the generating routes."""
+"""Files as the generating routes word them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ def document(output: Output) -> dict[str, object]:
     }
 
 
+def link(file: File) -> dict[str, object]:
+    """The address of a file, or a data URL, which has no character that JSON escapes."""
+    return {"url": file.url or Verbatim(to_data_url(file.data, file.media_type), "ascii")}
+
+
+def facts(file: File) -> dict[str, object]:
+    """What made it, and what it shows."""
+    return {"seed": file.seed, "nsfw": file.nsfw}
+
+
 def _media(file: File) -> dict[str, object]:
-    """A `Media`; a data URL has no character that JSON escapes."""
-    url = file.url or Verbatim(to_data_url(file.data, file.media_type), "ascii")
-    return {"url": url, "seed": file.seed, "nsfw": file.nsfw}
+    return link(file) | facts(file)

@@ -67,6 +67,5 @@ class StepReporter:
         return None if picture is None else fetch(picture)
 
     def _aspect(self) -> float:
-        params = self._order.inputs.params
-        shape = self._order.inputs.image_shape or (1, 1, 3)
-        return getattr(params, "width", shape[1]) / getattr(params, "height", shape[0])
+        width, height = self._order.inputs.size
+        return width / height

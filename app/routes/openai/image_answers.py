@@ -11,9 +11,9 @@ from enum import StrEnum
 from app.engine.job import Job, Progress
 from app.engine.runner import File, Runner, Served
 from app.errors import RunnerError
-from app.media.data_url import to_data_url
+from app.routes.body import facts, link
 from app.routes.event_stream import event
-from app.routes.json_body import Verbatim, base64_text
+from app.routes.json_body import base64_text
 from app.routes.openai.errors import error_body
 from app.routes.openai.options import ImageOptions, ResponseFormat
 from app.routes.openai.schemas import Rendering
@@ -43,7 +43,7 @@ class ImageAnswer:
 
     def whole(self, files: Sequence[File]) -> dict[str, object]:
         """An `ImagesResponse` of these files."""
-        images = [self._content(file) | _facts(file) for file in files]
+        images = [self._content(file) | facts(file) for file in files]
         return {"created": int(time.time()), **self._rendering(), **self._usage(), "data": images}
 
     async def events(
@@ -70,13 +70,13 @@ class ImageAnswer:
             yield event("error", error_body(error, error.status))
             return
         for file in served.output.images:
-            yield self._event("completed", file.data, self._usage() | _facts(file))
+            yield self._event("completed", file.data, self._usage() | facts(file))
 
     def _content(self, file: File) -> dict[str, object]:
         """The image, or where it is; a data URL if there was no room to keep it."""
         if self.options.response_format is ResponseFormat.B64_JSON:
             return {"b64_json": base64_text(file.data)}
-        return {"url": file.url or Verbatim(to_data_url(file.data, file.media_type), "ascii")}
+        return link(file)
 
     def _event(self, name: str, data: bytes, rest: dict[str, object]) -> bytes:
         kind = f"{self.kind}.{name}"
@@ -90,7 +90,3 @@ class ImageAnswer:
 
     def _usage(self) -> dict[str, object]:
         return {"usage": usage_of(self.job.inputs).model_dump()}
-
-
-def _facts(file: File) -> dict[str, object]:
-    return {"seed": file.seed, "nsfw": file.nsfw}
