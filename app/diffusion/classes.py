@@ -20,7 +20,7 @@ _IMAGE_TO_VIDEO = {
 }
 
 _GIVEN = {"self", "prompt", "image"}
-"""What a call without a default for it may ask for; decoders of a prior ask for its output."""
+"""Parameters without a default that are always given; a decoder asks for its prior's output."""
 
 
 def pipeline_class(task: str, index: Mapping[str, object], model_id: str) -> Any:

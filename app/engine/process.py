@@ -19,7 +19,7 @@ PATIENCE = 5.0
 
 
 class WorkerProcess:
-    """One that runs, until it is told by its first message what to serve; see `Configure`.
+    """A running worker, which waits to be told by its first message, `Configure`, what to serve.
 
     As a context manager it ends with the block, however that ends.
     """

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.validation import refusal
 
 SECOND = 1000
-"""Of RunPod's times, which are in milliseconds."""
+"""Milliseconds in a second: RunPod counts in the former."""
 WEEK = 7 * 86_400 * SECOND
 
 
@@ -23,10 +23,13 @@ class Policy(BaseModel):
         alias="executionTimeout",
         ge=5 * SECOND,
         le=WEEK,
-        description="How long it may run.",
+        description="Milliseconds it may run.",
     )
     ttl: int = Field(
-        86_400 * SECOND, ge=10 * SECOND, le=WEEK, description="After which it is gone."
+        86_400 * SECOND,
+        ge=10 * SECOND,
+        le=WEEK,
+        description="Milliseconds after which the job is removed, whatever its state.",
     )
     low_priority: bool = Field(
         False, alias="lowPriority", description="Whether it comes after all others."

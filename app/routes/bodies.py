@@ -16,7 +16,8 @@ from app.settings import MEBIBYTE
 LONGEST_PAUSE = 30.0
 """Seconds between two parts of a body."""
 BODIES_AT_ONCE = 8
-"""As many of the largest bodies may be on their way; what is whole, the queue's limit bounds."""
+"""Arriving bodies may together be as large as this many of the largest; bodies that have arrived
+are bounded by the queue's limit."""
 MOST = MappingProxyType({b",": 50_000, b"[": 50_000, b"{": 50_000, b"&": 50_000, b"%": 50_000,
                          b"\\": 400_000})  # fmt: skip
 """Signs in a JSON document or a form. Each makes a value for the parser, which holds up all else
@@ -64,7 +65,7 @@ class BodyLimit:
             body.leave()
 
     def make_room(self, size: int) -> None:
-        """Count bytes of bodies that are not whole yet; negative ones have become so, or left.
+        """Count arriving bytes; a negative size takes those of a body that has arrived off again.
 
         Raises:
             Overloaded: too much is on its way.

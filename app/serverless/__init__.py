@@ -1,1 +1,1 @@
-"""What hosts the runner needs where others run it: RunPod's worker loop, Modal's containers."""
+"""What the runner needs on platforms that run it: RunPod's worker loop, Modal's containers."""

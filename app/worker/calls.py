@@ -46,7 +46,7 @@ class Call:
 
     @property
     def row_size(self) -> int:
-        """Numbers in one row of the main tensor."""
+        """Elements in one row of the main tensor."""
         if self.roles is None:
             return 0
         main: torch.Tensor = self.arguments[self.roles.rows[0]]

@@ -27,7 +27,7 @@ from greenlet import getcurrent, greenlet
 from app.engine.messages import Lora
 from app.errors import JobCancelled
 from app.worker.calls import Call, Part, joined
-from app.worker.limits import RowLimits
+from app.worker.limits import RowLimits, useful_rows
 from app.worker.memory import free_cached_memory, is_device_broken, is_out_of_memory
 from app.worker.threads import Threads
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 Loras = tuple[Lora, ...]
 
 FULL = 2
-"""Forwards of the size beyond which rows gain nothing, that the tasks under way may fill."""
+"""Tasks under way may fill as many forwards of the size beyond which more rows gain nothing."""
 
 FEWEST = 2
 """Tasks under way however large they are, so that a short one need not wait for a long one."""
@@ -63,7 +63,7 @@ class Task:
     rows: int = 0
     own_rows: int = 0
     call: Call | None = None
-    thread: Any = None
+    greenlet: Any = None
 
     @property
     def parked(self) -> Call:
@@ -77,12 +77,12 @@ class Lane:
     """Tasks that wait for the same network, the one that waits for longest first.
 
     Attributes:
-        numbers: size of the latents in one call beyond which more rows gain nothing.
+        elements: of the latents in one call, beyond which more rows gain nothing.
         divides: whether a single task's call is divided as well when others are about.
         pads: whether calls are filled up to the policy's buckets.
     """
 
-    numbers: int
+    elements: int
     divides: bool
     pads: bool
     tasks: deque[Task] = field(default_factory=deque)
@@ -110,7 +110,7 @@ class Hub:
         self._activate = activate
         self._threads = threads
         self._new: deque[Task] = deque()
-        self._steps = Lane(limits.policy.worth, divides=False, pads=True)
+        self._steps = Lane(limits.policy.useful_elements, divides=False, pads=True)
         self._decodings = Lane(limits.policy.decoded, divides=True, pads=False)
         self._step_seconds = 0.0
         self.forwards = 0
@@ -150,7 +150,7 @@ class Hub:
         for lane in (self._steps, self._decodings):
             for task in [task for task in lane.tasks if task.is_cancelled()]:
                 lane.tasks.remove(task)
-                self._follow(task, task.thread.throw(JobCancelled()))
+                self._follow(task, task.greenlet.throw(JobCancelled()))
 
     def _begin(self) -> None:
         """Begin tasks, but hold those under way up for no longer than a step takes."""
@@ -158,10 +158,10 @@ class Hub:
         end = time.perf_counter() + (math.inf if is_idle else self._step_seconds)
         while self._new and self._has_room():
             task = self._new.popleft()
-            task.thread = greenlet(task.body)
+            task.greenlet = greenlet(task.body)
             # Else it begins with an empty one, in which PyTorch's settings are the default ones.
-            task.thread.gr_context = copy_context()
-            self._follow(task, task.thread.switch(task))
+            task.greenlet.gr_context = copy_context()
+            self._follow(task, task.greenlet.switch(task))
             if time.perf_counter() >= end:
                 return
 
@@ -169,16 +169,16 @@ class Hub:
         """Whether it pays to have another task under way: more only make all of them slower."""
         if len(self._steps.tasks) < FEWEST:
             return True
-        under_way = sum(self._numbers_of(task.parked) for task in self._steps.tasks)
-        return under_way < FULL * self._steps.numbers
+        under_way = sum(self._elements_of(task.parked) for task in self._steps.tasks)
+        return under_way < FULL * self._steps.elements
 
-    def _numbers_of(self, step: Call) -> int:
+    def _elements_of(self, step: Call) -> int:
         """Size of a step's latents; one that cannot be merged fills a forward by itself."""
-        return self._steps.numbers if step.roles is None else step.rows * step.row_size
+        return self._steps.elements if step.roles is None else step.rows * step.row_size
 
     def _follow(self, task: Task, parked: tuple[Lane, Call] | None) -> None:
         """Note what a task waits for now, unless it is over."""
-        if task.thread.dead:
+        if task.greenlet.dead:
             task.call = None  # its results are large, and the task may be reported for a while yet
             return
         assert parked is not None
@@ -214,7 +214,7 @@ class Hub:
         most = self._limits.most(first.row_size, first.signature)
         if len(self) == 1:  # alone, a request runs exactly as it would without the hub
             return most
-        worth = self._limits.worth(first.row_size, lane.numbers)
+        worth = useful_rows(first.row_size, lane.elements)
         return min(most, worth if lane.divides else max(worth, first.rows_left))
 
     def _make(self, lane: Lane, group: dict[Task, Part]) -> dict[Part, Any]:
@@ -277,11 +277,11 @@ class Hub:
         """Let a task go on with the result of its call, once all of it is there."""
         call = task.parked
         if isinstance(outcome, Exception):
-            self._follow(task, task.thread.throw(outcome))
+            self._follow(task, task.greenlet.throw(outcome))
             return
         call.results.append(outcome)
         call.done = part.stop
         if call.rows_left:
             lane.tasks.append(task)
         else:
-            self._follow(task, task.thread.switch(joined(call.results)))
+            self._follow(task, task.greenlet.switch(joined(call.results)))

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 import torch
 
-WORTH_ON_CPU = 2**17
-"""Numbers in the latents of one forward beyond which more rows gain nothing: 8 images of 512
+USEFUL_ON_CPU = 2**17
+"""Elements of the latents of one forward beyond which more rows gain nothing: 8 images of 512
 pixels' side, 32 of 256, all that come at 128 (measured with small models on two cores)."""
 
-WORTH_ON_GPU = 2**19
+USEFUL_ON_GPU = 2**19
 """The same for a data-centre GPU: 32 images of 512 pixels' side, 8 of 1024."""
 
 DECODED_ON_CPU = 2**12
-"""Numbers in the latents of one decoding: an image of 256 pixels' side, or 4 of 128."""
+"""Elements of the latents of one decoding: an image of 256 pixels' side, or 4 of 128."""
 
 DECODED_ON_GPU = 2**16
 """The same for a GPU: an image of 1024 pixels' side, or 4 of 512."""
@@ -41,14 +41,14 @@ class BatchPolicy:
             from step to step, or where a pipeline changes its denoiser during a call.
         max_rows: rows in one call, None for as many as pay.
         buckets: numbers of rows that calls are filled up to, ascending; empty for none.
-        worth: numbers in the latents of one forward beyond which more rows gain nothing.
+        useful_elements: of the latents of one forward, beyond which more rows gain nothing.
         decoded: the same for the VAE, where it also bounds how long the others' steps wait.
     """
 
     merge: bool = True
     max_rows: int | None = None
     buckets: tuple[int, ...] = ()
-    worth: int = WORTH_ON_CPU
+    useful_elements: int = USEFUL_ON_CPU
     decoded: int = DECODED_ON_CPU
 
 
@@ -58,13 +58,13 @@ class RowLimits:
 
     Attributes:
         policy: what may share a call.
-        bytes_per_number: memory that a forward takes per number in its latents, as measured;
+        bytes_per_element: memory that a forward takes per element of its latents, as measured;
             0 for unknown.
         free_bytes: memory that forwards may use, 0 for unknown.
     """
 
     policy: BatchPolicy
-    bytes_per_number: float = 0.0
+    bytes_per_element: float = 0.0
     free_bytes: int = 0
     _fitting: dict[object, int] = field(default_factory=dict)
     _fits: Counter[object] = field(default_factory=Counter)
@@ -74,19 +74,15 @@ class RowLimits:
         """Rows that a call may have at all; larger ones are divided.
 
         Args:
-            row_size: numbers in one row of the latents.
+            row_size: elements of one row of the latents.
             kind: what calls that need the same memory have in common.
         """
         limits = [self._fitting.get(kind), self.policy.max_rows]
         if self.policy.buckets:
             limits.append(self.policy.buckets[-1])
-        if self.bytes_per_number and self.free_bytes and row_size:
-            limits.append(int(self.free_bytes / (self.bytes_per_number * row_size)))
+        if self.bytes_per_element and self.free_bytes and row_size:
+            limits.append(int(self.free_bytes / (self.bytes_per_element * row_size)))
         return max(1, min((limit for limit in limits if limit is not None), default=2**31))
-
-    def worth(self, row_size: int, numbers: int) -> int:
-        """Rows up to which it pays to put several calls into one of at most so many numbers."""
-        return max(1, min(MOST_ROWS, numbers // max(1, row_size)))
 
     def padded(self, rows: int) -> int | None:
         """The number of rows that a call of `rows` is filled up to, None if to none."""
@@ -122,16 +118,26 @@ class RowLimits:
             self._is_measuring = False
 
     @contextmanager
-    def watching(self, numbers: int) -> Iterator[None]:
-        """Around a forward with so many numbers in its latents; the largest measured counts.
+    def watching(self, elements: int) -> Iterator[None]:
+        """Around a forward with so many elements in its latents; the largest measured counts.
 
         A CUDA graph that was captured in one forward takes nothing but its output in the next.
         """
-        if not self._is_measuring or not numbers:
+        if not self._is_measuring or not elements:
             yield
             return
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         yield
-        taken = (torch.cuda.max_memory_allocated() - before) / numbers
-        self.bytes_per_number = max(self.bytes_per_number, taken)
+        taken = (torch.cuda.max_memory_allocated() - before) / elements
+        self.bytes_per_element = max(self.bytes_per_element, taken)
+
+
+def useful_rows(row_size: int, elements: int) -> int:
+    """Rows beyond which merging calls gains nothing.
+
+    Args:
+        row_size: elements of one row of the latents.
+        elements: of the latents of one call, beyond which more gain nothing.
+    """
+    return max(1, min(MOST_ROWS, elements // max(1, row_size)))

@@ -64,7 +64,7 @@ def policy_for(loaded: LoadedPipeline, max_rows: int | None) -> BatchPolicy:
         merge=not (loaded.active.keeps_state or changes_its_denoiser),
         max_rows=max_rows,
         buckets=loaded.active.buckets,
-        worth=limits.WORTH_ON_GPU if gpu else limits.WORTH_ON_CPU,
+        useful_elements=limits.USEFUL_ON_GPU if gpu else limits.USEFUL_ON_CPU,
         decoded=limits.DECODED_ON_GPU if gpu else limits.DECODED_ON_CPU,
     )
 

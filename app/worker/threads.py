@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,13 +44,13 @@ class Threads:
         they meet once a call, and not in each of its layers.
         """
         call, rows = parts[0].call, sum(part.rows for part in parts)
-        numbers = rows * call.row_size
-        if self._most == 1 or not numbers:
+        elements = rows * call.row_size
+        if self._most == 1 or not elements:
             return run(parts, padded)
         if call.function not in self._work:
             return self._counted(parts, padded)
         shares = _shares(parts, self._most)
-        if self._work[call.function] * numbers / self._most >= WORTH_SHARING and len(shares) > 1:
+        if self._work[call.function] * elements / self._most >= WORTH_SHARING and len(shares) > 1:
             with self._for_rows(call, 0):
                 return self._side_by_side(shares)
         with self._for_rows(call, rows):
@@ -71,11 +71,9 @@ class Threads:
         try:
             outcomes = run(mine)
         finally:
-            results = [future.exception() or future.result() for future in running]
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            outcomes |= result
+            wait(running)  # the networks must be at rest, whatever failed
+        for future in running:
+            outcomes |= future.result()
         return outcomes
 
     @contextmanager

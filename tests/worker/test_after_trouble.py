@@ -178,7 +178,7 @@ def test_a_call_of_unknown_size_is_not_measured(peaks: list[int]) -> None:
     limits, peaks[:] = RowLimits(BatchPolicy()), [1]
     with limits.measuring(CUDA), limits.watching(0):
         pass
-    assert limits.bytes_per_number == 0
+    assert limits.bytes_per_element == 0
 
 
 def test_a_replayed_graph_does_not_hide_what_its_capture_took(peaks: list[int]) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from app.worker.calls import Part, SharedValues, describe, run
 from app.worker.copies import HostTimesteps, _is_entry, _report_steps
-from app.worker.limits import BatchPolicy, RowLimits
+from app.worker.limits import BatchPolicy, RowLimits, useful_rows
 from app.worker.memory import is_device_broken, is_out_of_memory
 from app.worker.outbox import Outbox
 from app.worker.parking import VaeVersions
@@ -74,14 +74,14 @@ def test_rows_keep_their_own_timestep() -> None:
 def test_rows_by_memory_by_what_pays_and_by_what_failed() -> None:
     limits = RowLimits(BatchPolicy(max_rows=10))
     assert limits.most(100, "kind") == 10
-    limits.bytes_per_number, limits.free_bytes = 5.0, 4000
+    limits.bytes_per_element, limits.free_bytes = 5.0, 4000
     assert limits.most(100, "kind") == 8
     assert limits.most(10_000, "kind") == 1
     limits.did_not_fit(6, "kind")
     assert limits.most(100, "kind") == 3
     assert limits.most(100, "another kind") == 8
-    assert limits.worth(100, 1000) == 10
-    assert limits.worth(10_000, 1000) == 1
+    assert useful_rows(100, 1000) == 10
+    assert useful_rows(10_000, 1000) == 1
 
 
 def test_buckets() -> None:
