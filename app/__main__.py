@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 from app.engine.process import WorkerProcess
 from app.garbage import made_to_stay
@@ -10,12 +12,21 @@ from app.garbage import made_to_stay
 
 def main() -> int:
     """Serve until told to stop; the process's exit code."""
+    # Until the server has its own handlers: process 1 of a container has no others.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # The worker imports torch while this process imports FastAPI: a second sooner ready.
-    with WorkerProcess.start() as first_worker:
+    with _first_worker() as first_worker:
         with made_to_stay():
             from app.main import create_app_from_environment
             from app.serving import serve
         return serve(create_app_from_environment(first_worker))
+
+
+def _first_worker() -> AbstractContextManager[WorkerProcess | None]:
+    try:
+        return WorkerProcess.start()
+    except OSError:  # the supervisor tries again, and says why
+        return nullcontext()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -33,7 +34,7 @@ class WorkerProcess:
         """Start one.
 
         Args:
-            command: what to run; the number of its socket is added to it.
+            command: what to run; the number of its socket and that of this process are added.
 
         Raises:
             OSError: no memory, process or descriptor is to be had.
@@ -75,13 +76,16 @@ class WorkerProcess:
 
 def _start(command: Sequence[str], theirs: socket.socket) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  # our own module
-        [*command, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        [*command, str(theirs.fileno()), str(os.getpid())],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
     )
 
 
 def _describe(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
-    name = signal.Signals(-code).name
-    hint = ", often the system's out-of-memory killer" if name == "SIGKILL" else ""
-    return f"killed by {name}{hint}"
+    if -code == signal.SIGKILL:
+        return "killed by SIGKILL, often the system's out-of-memory killer"
+    known = {number.value: number.name for number in signal.Signals}
+    return f"killed by {known.get(-code, f'signal {-code}')}"

@@ -27,7 +27,7 @@ from app.engine.messages import (
 )
 from app.engine.process import WORKER_COMMAND, WorkerProcess
 from app.engine.scheduler import Scheduler
-from app.engine.supervisor import Supervisor, WorkerState
+from app.engine.supervisor import Supervisor
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ class LocalService:
 
     def _free_slots(self) -> int:
         worker = self._supervisor.ready
-        if worker is None or self._supervisor.state is not WorkerState.READY:
+        if worker is None or not self._supervisor.takes_jobs:
             return 0
         if any(job.runs_alone for job in self._running.values()):
             return 0

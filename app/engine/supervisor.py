@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Protocol, cast
 
 from app.engine.channel import Channel
@@ -86,14 +87,19 @@ class Supervisor:
     def start(self) -> None:
         """Start the first worker; returns at once."""
         self._task = asyncio.create_task(self._supervise())
+        self._task.add_done_callback(self._note_end)
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether there is a worker, and it is ready."""
+        return self._worker is not None and self.state is WorkerState.READY
 
     async def stop(self) -> None:
         """End the worker and stop replacing it."""
         self.state = WorkerState.STOPPED
         if self._task:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
 
     def send(self, message: ToWorker, pixels: memoryview | None = None) -> None:
         """Tell the worker something; a worker that is just dying does not hear it.
@@ -127,9 +133,18 @@ class Supervisor:
             self._failed_starts = 0
             try:
                 await died.wait()
+            except asyncio.CancelledError:  # it is not waited for: it may be importing torch
+                worker.kill()
+                raise
             finally:
                 reason = await self._reap(worker)
             await self._recover(reason)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """Without this task no worker would ever be replaced."""
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("the worker cannot be supervised any more", exc_info=error)
+            self._fail(f"The worker cannot be supervised any more ({error}): start it anew.")
 
     async def _recover(self, reason: str) -> None:
         """Report a death and wait out the back-off before the next start."""
@@ -165,9 +180,10 @@ class Supervisor:
         """Start a worker, or take the one that runs already, and tell it what to serve."""
         worker, self._first = self._first or WorkerProcess.start(self._command), None
         try:
+            hear = (asyncio.get_running_loop(), worker.channel, self._hear)
             threading.Thread(
                 target=_listen,
-                args=(asyncio.get_running_loop(), worker.channel, self._hear, died.set),
+                args=(*hear, partial(self._lose, died)),
                 name="worker-listener",
                 daemon=True,
             ).start()
@@ -178,6 +194,11 @@ class Supervisor:
         self._worker, self._kill_reason = worker, ""
         self.send(Configure(self._settings))
         return worker
+
+    def _lose(self, died: asyncio.Event) -> None:
+        """The worker's channel is closed: it gets no more jobs, however long its end takes."""
+        self._worker = None
+        died.set()
 
     def _hear(self, message: FromWorker, pixels: memoryview | None) -> None:
         match message:
@@ -200,9 +221,11 @@ class Supervisor:
     async def _reap(self, worker: WorkerProcess) -> str:
         """End the process if it still runs, and say how it ended."""
         self._worker = None
-        if self.state is WorkerState.STOPPED:
+        try:
+            how = await asyncio.to_thread(worker.end)
+        except RuntimeError:  # no thread is to be had, and it need not be waited for
             worker.kill()
-        how = await asyncio.to_thread(worker.end)
+            how = worker.end()
         return self._kill_reason or how
 
 

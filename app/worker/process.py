@@ -12,14 +12,16 @@ PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent dies, however it dies (Linux).
 
     Elsewhere the end of the channel does it, unless the process hangs in native code.
+
+    Args:
+        parent: process id of the parent, which may be dead already.
     """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died in between
         os.kill(os.getpid(), signal.SIGKILL)

@@ -171,6 +171,18 @@ def test_no_orphan_survives_the_server(
             lost.result()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_start_that_is_stopped_leaves_nothing_behind(number: int) -> None:
+    environment = os.environ | {"PIPELINE": "text-to-image", "MODEL_ID": "demo"}
+    with subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=environment) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_until(lambda: children.read_text())
+        (worker,) = map(int, children.read_text().split())
+        process.send_signal(number)
+        assert process.wait() in (128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
+    wait_until(lambda: not alive(worker), 5)
+
+
 def test_a_client_that_leaves_stops_its_job_at_the_next_step(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:
