@@ -20,15 +20,14 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import ImageInvalid
-from app.media.data_url import decode_base64_image
+from app.media.parts import check_jpeg, check_png
+from app.media.png import SIGNATURE
 from app.media.png_read import quick_pixels
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
     from app.media.pixels import Pixels
-
-__all__ = ["decode_base64_image", "decode_image"]
 
 _REMEDY = "send one still picture as PNG, JPEG, WebP or BMP."
 
@@ -76,10 +75,13 @@ def decode_image(data: bytes, *, max_pixels: int) -> Pixels:
         image = plugin(BytesIO(data))
         _check_size(image.size, max_pixels)
         _check_still(image)
+        _check_coding(image)
         quick = quick_pixels(image, data) if isinstance(image, PngImageFile) else None
         stored = _load(image, data) if quick is None else _with_info_of(image, quick)
         shown = _upright(_flatten(stored), stored)
-        return np.asarray(shown) if quick is None or shown is not stored else quick
+        if quick is not None and shown is stored:
+            return quick  # nothing was to be done to it: two copies less
+        return np.asarray(shown)
     except ImageInvalid:
         raise
     except Exception as cause:  # a decoder may raise anything on bytes made to break it
@@ -90,10 +92,12 @@ def _plugin(data: bytes) -> Callable[[BytesIO], ImageFile]:
     """Return the reader for the file's signature."""
     if not data:
         raise ImageInvalid(f"The image is empty: {_REMEDY}")
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(SIGNATURE):
+        check_png(data)
         return PngImageFile
     if data.startswith(b"\xff\xd8\xff"):
         _check_scans(data)
+        check_jpeg(data)
         return JpegImageFile
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WebPImageFile
@@ -135,6 +139,12 @@ def _check_still(image: ImageFile) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise ImageInvalid(f"The image is animated ({frames} frames): {_REMEDY}")
+
+
+def _check_coding(image: ImageFile) -> None:
+    """Pillow undoes a BMP's run lengths in Python; some files have millions that say nothing."""
+    if image.tile and image.tile[0][0] == "bmp_rle":
+        raise ImageInvalid("The BMP is compressed: save it as a PNG.")
 
 
 def _load(image: ImageFile, data: bytes) -> Image.Image:

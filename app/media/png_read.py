@@ -38,7 +38,7 @@ def quick_pixels(image: PngImageFile, data: bytes) -> Pixels | None:
     """The pixels of a PNG whose header Pillow has read; None where they are better left to it.
 
     That is a small, an interlaced, a grey or an indexed one, one of 16 bits a sample, one with
-    chunks behind its pixels, and a damaged one.
+    chunks behind its pixels, one of a size that FFmpeg refuses, and a damaged one.
 
     Args:
         image: as opened, not yet loaded.
@@ -48,12 +48,18 @@ def quick_pixels(image: PngImageFile, data: bytes) -> Pixels | None:
         (height, width, 3 or 4) uint8, RGB or RGBA as they are in the file.
     """
     width, height = image.size
-    _, _, offset, rawmode = image.tile[0]
+    _, extents, offset, rawmode = image.tile[0]
     channels = _CHANNELS.get(str(rawmode), 0)
-    if not channels or width * height < _WORTH or image.info.get("interlace"):
+    is_plain = extents == (0, 0, width, height) and not image.info.get("interlace")
+    if not (channels and is_plain and width * height >= _WORTH and _is_known(width, height)):
         return None
     lines = _inflate(data, offset, height, 1 + width * channels)
     return None if lines is None else _unfilter(lines, width, channels)
+
+
+def _is_known(width: int, height: int) -> bool:
+    """Whether FFmpeg reads pictures of this size (av_image_check_size2 of its libavutil)."""
+    return (width + 128) * (height + 128) * 8 < 2**31
 
 
 def _inflate(data: bytes, offset: int, height: int, stride: int) -> np.ndarray | None:

@@ -122,6 +122,19 @@ def test_a_stream_that_never_ends_takes_no_memory() -> None:
     assert peak < 1_000_000
 
 
+def test_a_part_of_the_picture_is_left_to_pillow() -> None:
+    frame = struct.pack(">IIIIIHHBB", 0, 8, 8, 0, 0, 1, 1, 0, 0)
+    whole = png(16, 16, SMALL)
+    begin = whole.index(b"IDAT") - 4
+    assert quick(whole[:begin] + b"".join(chunk(b"fcTL", frame)) + whole[begin:]) is None
+
+
+@pytest.mark.parametrize("size", [(4_194_304, 1), (1, 4_194_304)])
+def test_very_long_pictures_are_left_to_pillow(size: tuple[int, int]) -> None:
+    width, height = size
+    assert quick(png(width, height, zlib.compress(bytes(height * (1 + 3 * width))))) is None
+
+
 def test_small_ones_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.media.png_read._WORTH", 257)
     assert quick(png(16, 16, SMALL)) is None
