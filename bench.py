@@ -15,7 +15,6 @@ from app.environment import SettingsError
 from app.errors import RunnerError
 from app.pipelines import PIPELINES
 from benchmarks.checks import BadOption
-from benchmarks.core import NotServing
 from benchmarks.session import Options, measure
 
 
@@ -24,7 +23,7 @@ def main() -> int:
     options = parse(sys.argv[1:])
     try:
         asyncio.run(measure(options))
-    except (BadOption, NotServing, RunnerError, SettingsError) as error:
+    except (BadOption, RunnerError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -9,7 +9,8 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.core import Core, NotServing, settings_for
+from app.errors import ModelNotLoaded
+from benchmarks.core import Core, settings_for
 from benchmarks.work import Work
 
 PLAIN = "plain"
@@ -59,7 +60,7 @@ async def compare(
             core = Core(settings_for(pipeline, model_id, changes_of(name)))
             try:
                 cores[name] = await stack.enter_async_context(core)
-            except NotServing as error:
+            except ModelNotLoaded as error:
                 results[name] = Variant(name, refusal=str(error))
         seconds: dict[str, list[float]] = {name: [] for name in cores}
         pixels = {name: (await core.run(work)).pixels for name, core in cores.items()}

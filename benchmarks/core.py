@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,19 +9,16 @@ from typing import Self
 
 import numpy as np
 
-from app.engine.backend import Health
 from app.engine.messages import Ready, Usage
 from app.engine.runner import Runner
 from app.engine.service import LocalService
+from app.errors import ModelNotLoaded
 from app.media.pool import CodecPool
+from app.serverless.start import until_loaded
 from app.settings import Settings
 from benchmarks.work import Work, params_of, upload_of
 
 DOOR = "bench"
-
-
-class NotServing(Exception):
-    """The model could not be loaded; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +56,15 @@ class Core:
         """Wait until the model is loaded.
 
         Raises:
-            NotServing: it cannot be.
+            ModelNotLoaded: why it cannot be.
         """
         backend = self._runner.backend
         await backend.start(on_failure=lambda: None)
-        while backend.status().health is Health.LOADING:  # noqa: ASYNC110  # it calls nobody
-            await asyncio.sleep(0.02)
-        if error := backend.status().error:
+        try:
+            await until_loaded(backend)
+        except ModelNotLoaded:
             await self._stop()
-            raise NotServing(error)
+            raise
         return self
 
     async def __aexit__(

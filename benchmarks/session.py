@@ -63,7 +63,7 @@ async def measure(options: Options) -> Report:
         BadOption: what was asked for cannot be done.
         BadRequest: the service would refuse the requests.
         SettingsError: the settings cannot be used.
-        NotServing: the model cannot be loaded.
+        ModelNotLoaded: the model cannot be loaded.
     """
     _check(options)
     report = Report(options.pipeline, options.model_id, options.work)

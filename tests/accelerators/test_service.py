@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.engine.admission import Admission
-from app.errors import LoraInvalid
+from app.errors import LoraInvalid, ModelNotLoaded
 from app.pipelines import PIPELINES
 from app.settings import Settings
-from benchmarks.core import Core, NotServing
+from benchmarks.core import Core
 from benchmarks.work import Work
 from tests import checkpoints
 from tests.conftest import MakeSettings
@@ -54,7 +54,7 @@ def test_what_fails_in_the_warm_up_stops_the_start(model_dir: Path) -> None:
         async with Core(settings):
             pass
 
-    with pytest.raises(NotServing, match="does not run with TORCH_COMPILE"):
+    with pytest.raises(ModelNotLoaded, match="does not run with TORCH_COMPILE"):
         asyncio.run(run())
 
 
