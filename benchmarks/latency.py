@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import threading
 import time
+from functools import partial
 from statistics import quantiles
 
 from benchmarks.http_clients import Client, timed_threads
@@ -66,7 +67,7 @@ def short_latencies(url: str, pace: float, in_turn: bool) -> list[float]:
 
     longs = [(Work(128, 128, LONG, seed=i), i * pace / 10) for i in range(LONG_REQUESTS)]
     shorts = [(Work(128, 128, SHORT, seed=i), (i + 1) * pace) for i in range(SHORT_REQUESTS)]
-    timed_threads([lambda it=it: request(*it) for it in [*longs, *shorts]])
+    timed_threads([partial(request, *it) for it in [*longs, *shorts]])
     return latencies
 
 
