@@ -12,7 +12,7 @@ import threading
 from statistics import quantiles
 
 from benchmarks.http_clients import Client, together
-from benchmarks.targets import DEMO, Loop
+from benchmarks.targets import DEMO, plain_loop
 from benchmarks.verdict import verdict
 from benchmarks.work import Work
 
@@ -36,13 +36,12 @@ def main() -> None:
     options = parser.parse_args()
     works = [Work(128, 128, STEPS, seed=i) for i in range(REQUESTS)]
     ratios, times = [], list[float]()
-    with DEMO.server() as server:
-        loop = Loop(DEMO)
+    with DEMO.server() as server, plain_loop(DEMO) as plain_seconds:
         server.wait_ready(600)
         together(server.url, works[:CLIENTS], CLIENTS)
-        loop.seconds(works[:2])
+        plain_seconds(works[:2])
         for _ in range(options.rounds):
-            plain = loop.seconds(works)
+            plain = plain_seconds(works)
             stop = threading.Event()
             asking = threading.Thread(target=health_times, args=(server.url, stop, times))
             asking.start()
@@ -51,7 +50,6 @@ def main() -> None:
             asking.join()
             ratios.append(plain / served)
             print(f"plain loop {plain:.2f} s, eight clients {served:.2f} s", flush=True)
-        loop.close()
     p99 = 1000 * quantiles(times, n=100, method="inclusive")[98]
     print(f"/health: {len(times)} answers, longest {1000 * max(times):.1f} ms")
     print(verdict("p99 of /health in ms", [p99], 50, at_least=False))

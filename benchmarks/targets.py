@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from benchmarks.baseline import PlainLoop
 from benchmarks.http_clients import PIPELINE, Model
 from benchmarks.tiny import tiny_pipe
 from benchmarks.work import Work
-
-Result = TypeVar("Result")
 
 DEMO = Model("demo", Path("models"))
 
@@ -27,22 +24,13 @@ def tiny_model() -> Iterator[Model]:
         yield Model(folder, Path(folder))
 
 
-class Loop:
-    """The plain loop for a model, in calls that return; to be closed."""
-
-    def __init__(self, model: Model) -> None:
-        self._events = asyncio.new_event_loop()
-        self._plain = PlainLoop(PIPELINE, model.model_id)
-        self._run(self._plain.__aenter__())
-
-    def seconds(self, works: Sequence[Work]) -> float:
-        """Time of all requests, one after another."""
-        return sum(self._run(self._plain.run(work)) for work in works)
-
-    def close(self) -> None:
-        """End its process."""
-        self._run(self._plain.__aexit__(None, None, None))
-        self._events.close()
-
-    def _run(self, awaitable: Awaitable[Result]) -> Result:
-        return self._events.run_until_complete(awaitable)
+@contextmanager
+def plain_loop(model: Model) -> Iterator[Callable[[Sequence[Work]], float]]:
+    """The plain loop for a model: a function that tells the seconds of requests one by one."""
+    plain = PlainLoop(PIPELINE, model.model_id)
+    with asyncio.Runner() as events:
+        events.run(plain.__aenter__())
+        try:
+            yield lambda works: sum(events.run(plain.run(work)) for work in works)
+        finally:
+            events.run(plain.__aexit__(None, None, None))

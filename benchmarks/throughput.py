@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Callable
 
 from benchmarks.http_clients import together
-from benchmarks.targets import DEMO, Loop, tiny_model
+from benchmarks.targets import DEMO, plain_loop, tiny_model
 from benchmarks.verdict import verdict
 from benchmarks.work import Work
 
@@ -41,17 +41,19 @@ def tiny(side: int, rounds: int, target: float) -> str:
     """Eight clients against the plain loop."""
     works = [Work(side, side, TINY_STEPS[i % len(TINY_STEPS)], seed=i) for i in range(24)]
     ratios = []
-    with tiny_model() as model, model.server() as server:
-        loop = Loop(model)
+    with (
+        tiny_model() as model,
+        model.server() as server,
+        plain_loop(model) as plain_seconds,
+    ):
         server.wait_ready(600)
         together(server.url, works[:8], 8)
-        loop.seconds(works[:2])
+        plain_seconds(works[:2])
         for _ in range(rounds):
-            plain = loop.seconds(works)
+            plain = plain_seconds(works)
             served = together(server.url, works, 8)
             ratios.append(plain / served)
             print(f"tiny-{side}: plain loop {plain:.2f} s, served {served:.2f} s", flush=True)
-        loop.close()
     return verdict(f"tiny at {side}x{side}, 8 clients against the plain loop", ratios, target)
 
 
