@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffusers
 import torch
@@ -105,11 +105,18 @@ def loads(tiny: Any) -> Iterator[Load]:
         yield Load("demo, 16 of 4-19 steps at once, 128 px", demo_pipe(folder), 128, steps, 16)
 
 
-def measured(make: Callable[[Load], float], load: Load) -> tuple[float, float]:
-    """Processor seconds, and rows per forward."""
+class Measured(NamedTuple):
+    """What a load took: processor seconds, and rows per forward."""
+
+    seconds: float
+    rows: float
+
+
+def measured(make: Callable[[Load], float], load: Load) -> Measured:
+    """Make all requests of a load."""
     start = time.process_time()
     rows = make(load)
-    return time.process_time() - start, rows
+    return Measured(time.process_time() - start, rows)
 
 
 def main() -> None:
@@ -124,11 +131,12 @@ def main() -> None:
     shared(Load("", tiny, 64, (2, 2), 2))  # one-time costs
     for load in loads(tiny):
         rounds = [(measured(plain, load), measured(shared, load)) for _ in range(options.repeat)]
-        alone, together = ([it[i][0] for it in rounds] for i in (0, 1))
-        ratio = statistics.median(a / b for a, b in zip(alone, together, strict=True))
+        alone = statistics.median(one.seconds for one, _ in rounds)
+        together = statistics.median(hub.seconds for _, hub in rounds)
+        ratio = statistics.median(one.seconds / hub.seconds for one, hub in rounds)
+        _, first = rounds[0]
         print(
-            f"{load.name:40} {statistics.median(alone):7.2f}s {statistics.median(together):7.2f}s "
-            f"{rounds[0][1][1]:6.1f} {ratio:6.2f}",
+            f"{load.name:40} {alone:7.2f}s {together:7.2f}s {first.rows:6.1f} {ratio:6.2f}",
             flush=True,
         )
 
