@@ -31,7 +31,6 @@ from tests.server import ServerProcess
 
 NAME = "benchmarks.outside"
 SERVE = "serve"
-PHASES = ("queue", "inference", "encode")
 
 
 def worker(descriptor: int) -> None:
