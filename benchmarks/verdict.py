@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from statistics import median
 
 
-def verdict(name: str, ratios: Sequence[float], target: float, *, at_least: bool = True) -> str:
-    """One line: the median of the rounds' ratios beside the target."""
-    ratio = median(ratios)
-    reached = ratio >= target if at_least else ratio <= target
+def verdict(name: str, values: Sequence[float], target: float, *, at_least: bool = True) -> str:
+    """One line: the median of the rounds' values beside the target."""
+    middle = median(values)
+    reached = middle >= target if at_least else middle <= target
     sign = "≥" if at_least else "≤"
-    rounds = ", ".join(f"{each:.2f}" for each in ratios)
+    rounds = ", ".join(f"{each:.2f}" for each in values)
     return (
-        f"{name}: {ratio:.2f} ({rounds}), target {sign} {target:g}: "
+        f"{name}: {middle:.2f} ({rounds}), target {sign} {target:g}: "
         f"{'reached' if reached else 'missed'}"
     )
