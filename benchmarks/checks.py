@@ -17,10 +17,10 @@ class BadOption(Exception):
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Whether the settings exist that are to be compared: a misspelt one would change nothing.
+    """Refuse to compare settings that do not exist: a misspelt one would change nothing.
 
     Raises:
-        BadOption: one does not; the message names the nearest that does.
+        BadOption: there is one; the message names the nearest that does.
     """
     as_written = {name.upper(): name.upper() for name in Settings.model_fields}
     as_written[PLAIN.upper()] = PLAIN
@@ -33,14 +33,14 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def check_file(option: str, path: Path) -> None:
-    """Whether a file can be written; it is left as it is.
+    """Refuse a file that cannot be written; it is left as it is.
 
     Args:
         option: that names it.
         path: of the file, which need not exist.
 
     Raises:
-        BadOption: it cannot.
+        BadOption: why it cannot be written.
     """
     if not path.parent.is_dir():
         raise BadOption(f"{option} {path}: there is no folder {path.parent}.")
@@ -54,7 +54,7 @@ def check_file(option: str, path: Path) -> None:
 
 
 def check_work(settings: Settings, work: Work) -> None:
-    """Whether the service would take the request.
+    """Refuse a request that the service would not take.
 
     Raises:
         BadRequest: why not, in the service's words.
