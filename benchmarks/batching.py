@@ -21,6 +21,7 @@ import diffusers
 import torch
 
 from app.diffusion.store import DEMO_DIR
+from app.diffusion.weights import INDEX
 from app.worker.copies import Copies
 from app.worker.hub import Hub, Task
 from app.worker.limits import BatchPolicy, RowLimits
@@ -100,7 +101,7 @@ def loads(tiny: Any) -> Iterator[Load]:
     yield Load("tiny, 24 of 6-14 steps by 8, 64 px", tiny, 64, mixed, 8)
     yield Load("tiny, 24 of 6-14 steps by 8, 128 px", tiny, 128, mixed, 8)
     folder = DEMO_DIR / "image"
-    if (folder / "model_index.json").is_file():
+    if (folder / INDEX).is_file():
         steps = tuple(4 + seed for seed in range(16))
         yield Load("demo, 16 of 4-19 steps at once, 128 px", demo_pipe(folder), 128, steps, 16)
 
