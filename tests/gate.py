@@ -33,3 +33,9 @@ class Gate:
     def open(self) -> None:
         """Let the worker go on; nothing happens if it is open."""
         self._gate.unlink(missing_ok=True)
+
+
+def open_gates(folder: Path) -> None:
+    """Let the worker of this MODEL_DIR go on, wherever it is held back."""
+    for gate in folder.glob("*.gate"):
+        gate.unlink()

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.gate import Gate
 from tests.server import FAKE, ROOT, ServerProcess, wait_until
 from tests.servers import settings_of
 
@@ -93,18 +94,18 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 def test_requests_go_to_both_and_none_is_lost_with_a_container(fleet: Fleet) -> None:
-    gates = [folder / "step.gate" for folder in fleet.folders]
+    gates = [Gate(folder) for folder in fleet.folders]
     for gate in gates:
-        gate.touch()
+        gate.close()
     with ThreadPoolExecutor(8) as pool:
         asked = [
             pool.submit(fleet.client.post, "/text-to-image", json=BODY | {"seed": seed})
             for seed in range(8)
         ]
         for gate in gates:
-            wait_until(gate.with_suffix(".waiting").exists, 60)
+            gate.wait_reached()
         fleet.servers[1].process.kill()
-        gates[0].unlink()
+        gates[0].open()
         answers = [it.result() for it in asked]
     assert [it.status_code for it in answers] == [200] * 8
     assert [it.json()["images"][0]["seed"] for it in answers] == list(range(8))
@@ -131,9 +132,9 @@ def test_a_file_is_found_wherever_it_was_made(fleet: Fleet) -> None:
 
 
 def test_a_named_request_can_be_watched(fleet: Fleet) -> None:
-    gates = [folder / "step.gate" for folder in fleet.folders]
+    gates = [Gate(folder) for folder in fleet.folders]
     for gate in gates:
-        gate.touch()
+        gate.close()
     names = [f"mine-{number}" for number in range(4)]
     with ThreadPoolExecutor(len(names)) as pool:
         asked = [
@@ -147,7 +148,7 @@ def test_a_named_request_can_be_watched(fleet: Fleet) -> None:
                 wait_until(lambda name=name: _is_watched(fleet.client, name), 60)
         finally:
             for gate in gates:
-                gate.unlink()
+                gate.open()
         assert [it.result().status_code for it in asked] == [200] * len(names)
 
 
@@ -157,7 +158,8 @@ def test_a_request_with_a_name_like_a_jobs_can_be_watched_and_stopped(
 ) -> None:
     name = f"{container:032x}"
     server = fleet.servers[container]
-    (fleet.folders[container] / "step.gate").touch()
+    gate = Gate(fleet.folders[container])
+    gate.close()
     with ThreadPoolExecutor(1) as pool:
         headers = {"X-Request-Id": name}
         asked = pool.submit(
@@ -167,7 +169,7 @@ def test_a_request_with_a_name_like_a_jobs_can_be_watched_and_stopped(
             wait_until(lambda: _is_watched(fleet.client, name), 60)
             assert fleet.client.delete(f"/jobs/{name}").status_code == 204
         finally:
-            (fleet.folders[container] / "step.gate").unlink()
+            gate.open()
         assert asked.result().status_code == 500
 
 

@@ -16,19 +16,21 @@ from app.engine.messages import Cancel
 from app.errors import WorkerDied
 from tests.conftest import MakeSettings
 from tests.engine.test_service import ready, submit, until
+from tests.gate import Gate
 
 
 def test_a_job_that_kills_its_worker_takes_no_neighbour_with_it(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    (tmp_path / "step.gate").touch()
+    gate = Gate(tmp_path)
+    gate.close()
 
     async def run() -> None:
         async with ready(make_settings) as service:
             first = submit(service)
             poison = submit(service, prompt="always die")
             behind = submit(service)
-            (tmp_path / "step.gate").unlink()
+            gate.open()
             await asyncio.gather(first.result(), behind.result())
             with pytest.raises(WorkerDied):
                 await poison.result()
@@ -37,17 +39,17 @@ def test_a_job_that_kills_its_worker_takes_no_neighbour_with_it(
 
 
 def test_neighbours_of_a_dead_worker_run_alone(make_settings: MakeSettings, tmp_path: Path) -> None:
-    gate = tmp_path / "step.gate"
-    gate.touch()
+    gate = Gate(tmp_path)
+    gate.close()
 
     async def run() -> None:
         async with ready(make_settings) as service:
             jobs = [submit(service), submit(service)]
-            await until(gate.with_suffix(".waiting").exists)
+            await until(gate.is_reached)
             service._supervisor.replace("a test")
             await until(lambda: jobs[0].attempts == 2)
             assert [job.state for job in jobs] == [State.RUNNING, State.QUEUED]
-            gate.unlink()
+            gate.open()
             await asyncio.gather(*(job.result() for job in jobs))
 
     asyncio.run(run())

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.gate import Gate, open_gates
 from tests.server import FAKE, ServerProcess
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -42,18 +43,13 @@ class Service:
     folder: Path
     process: ServerProcess
 
-    def close_gate(self, name: str) -> None:
-        """Make the worker wait: at `load`, `step`, or `step-3`."""
-        (self.folder / f"{name}.gate").touch()
-
-    def open_gate(self, name: str) -> None:
-        """Let the worker pass one gate."""
-        (self.folder / f"{name}.gate").unlink()
+    def gate(self, name: str) -> Gate:
+        """What holds the worker back: at `load`, `step`, or `step-3`."""
+        return Gate(self.folder, name)
 
     def open_gates(self) -> None:
         """Let the worker go on."""
-        for gate in self.folder.glob("*.gate"):
-            gate.unlink()
+        open_gates(self.folder)
 
 
 Serve = Callable[..., Service]
@@ -88,7 +84,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             if key not in running:
                 folder = tmp_path_factory.mktemp("models")
                 if settings.pop("loading", False):
-                    (folder / "load.gate").touch()
+                    Gate(folder, "load").close()
                 defaults: dict[str, object] = {
                     "PIPELINE": "text-to-image",
                     "MODEL_ID": "some/model",

@@ -138,7 +138,7 @@ def states(browser: Browser) -> None:
         page.wait_for_selector(".error")
         save(page, "page-error")
     with serving(FAKE) as service:
-        service.close_gate("step")
+        service.gate("step").close()
         with opened(browser, service) as first, opened(browser, service) as second:
             generate(first, PROMPTS[0])
             first.wait_for_selector("text=Starting")

@@ -81,12 +81,12 @@ def test_several_images_can_be_looked_at(page: Page) -> None:
 
 
 def test_progress_is_shown_and_can_be_cancelled(service: Service, page: Page) -> None:
-    service.close_gate("step-1")
-    service.close_gate("step-4")
+    service.gate("step-1").close()
+    service.gate("step-4").close()
     page.get_by_label("Inference steps", exact=True).fill("8")
     generate(page, "slowly")
     expect(page.get_by_text("Starting").first).to_be_visible()  # it listens before the previews
-    service.open_gate("step-1")
+    service.gate("step-1").open()
     expect(page.get_by_text("Step 3 of 8").first).to_be_visible()
     expect(page.get_by_role("img", name="How it looks so far")).to_be_visible()
     assert page.get_by_role("progressbar").get_attribute("value") == "0.375"
@@ -101,7 +101,7 @@ def test_progress_is_shown_and_can_be_cancelled(service: Service, page: Page) ->
 def test_who_waits_learns_of_the_place_in_the_queue(
     service: Service, page: Page, open_page: OpenPage
 ) -> None:
-    service.close_gate("step")
+    service.gate("step").close()
     generate(page, "first")
     expect(page.get_by_text("Starting").first).to_be_visible()
     others = [open_page(service), open_page(service)]

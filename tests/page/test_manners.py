@@ -139,7 +139,7 @@ def press_until(page: Page, key: str, name: str) -> None:
 
 
 def test_the_keyboard_is_enough(service: Service, page: Page) -> None:
-    service.close_gate("step")
+    service.gate("step").close()
     expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
     page.keyboard.type("by keyboard")
     press_until(page, "Tab", "Generate")
@@ -212,7 +212,7 @@ def test_the_end_of_a_job_is_said_and_marked_in_the_title(service: Service, page
     region = page.locator("[aria-live=polite]")
     expect(region).to_have_count(1)
     region.evaluate("element => (window.region = element)")
-    service.close_gate("step")
+    service.gate("step").close()
     generate(page, "a slow one")
     expect(region).to_have_text("Starting")
     page.evaluate(LOOK_AWAY, True)
@@ -229,7 +229,7 @@ def test_the_end_of_a_job_is_said_and_marked_in_the_title(service: Service, page
 
 def test_cancelling_does_not_scroll(service: Service, open_page: OpenPage) -> None:
     page = open_page(service, viewport=PHONE, has_touch=True, is_mobile=True)
-    service.close_gate("step")
+    service.gate("step").close()
     page.get_by_label("Prompt", exact=True).fill("on second thoughts")
     page.get_by_role("button", name="Generate").click()
     cancel = page.get_by_role("button", name="Cancel")

@@ -11,7 +11,7 @@ from tests.server import wait_until
 
 
 def test_a_running_job_survives_a_reload(service: Service, page: Page) -> None:
-    service.close_gate("step-4")
+    service.gate("step-4").close()
     page.get_by_label("Inference steps", exact=True).fill("8")
     generate(page, "patience")
     expect(page.get_by_text("Step 3 of 8").first).to_be_visible()
@@ -102,7 +102,7 @@ def test_looking_at_an_old_result_does_not_lose_the_running_job(
 ) -> None:
     generate(page, "an old one")
     expect(page.locator(".result")).to_be_visible()
-    service.close_gate("step-4")
+    service.gate("step-4").close()
     generate(page, "a new one")
     expect(page.get_by_text("Step 3 of").first).to_be_visible()
     page.locator(".gallery .thumb").click()
@@ -267,7 +267,7 @@ def test_a_job_that_nobody_knows_is_said_to_be_unknown(page: Page) -> None:
 
 def test_without_events_the_status_is_polled(service: Service, page: Page) -> None:
     page.route("**/events*", lambda route: route.abort())
-    service.close_gate("step-4")
+    service.gate("step-4").close()
     page.get_by_label("Inference steps", exact=True).fill("8")
     generate(page, "by polling")
     expect(page.get_by_text("Step 3 of 8").first).to_be_visible()
@@ -277,7 +277,7 @@ def test_without_events_the_status_is_polled(service: Service, page: Page) -> No
 
 def test_a_lost_connection_is_told_and_found_again(service: Service, page: Page) -> None:
     page.route("**/events*", lambda route: route.abort())
-    service.close_gate("step-4")
+    service.gate("step-4").close()
     generate(page, "through a tunnel")
     expect(page.get_by_text("Step 3 of").first).to_be_visible()
     page.context.set_offline(True)
@@ -297,7 +297,7 @@ def test_a_restart_behind_a_proxy_is_waited_for(service: Service, page: Page) ->
 
     page.route("**/events*", refuse)
     page.route("**/status/*", refuse)
-    service.close_gate("step-4")
+    service.gate("step-4").close()
     page.get_by_label("Inference steps", exact=True).fill("8")
     generate(page, "through a restart")
     expect(page.get_by_text("The service cannot be reached; trying again").first).to_be_visible()

@@ -15,6 +15,7 @@ from app.ray_backend.backend import MAX_ATTEMPTS, RayBackend
 from app.ray_backend.painter import Painter
 from app.settings import Settings
 from tests.conftest import MakeSettings
+from tests.gate import Gate
 from tests.ray.conftest import PaintersHere, inputs_of
 from tests.serve_fake import FAKE_WORKER
 
@@ -99,18 +100,18 @@ def test_a_jobs_own_failure_is_not_tried_elsewhere(make_settings: MakeSettings) 
 
 
 def test_cancellation_reaches_the_replica(make_settings: MakeSettings, tmp_path: Path) -> None:
-    gate = tmp_path / "step-2.gate"
-    gate.touch()
+    gate = Gate(tmp_path, "step-2")
+    gate.close()
 
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
         job = backend.submit(inputs_of(), None, door="test")
-        await until(gate.with_suffix(".waiting").exists)
+        await until(gate.is_reached)
         painter = fleet.painters[0]
         assert painter.running == 1
         assert backend.cancel(job.id)
         with pytest.raises(JobCancelled):
             await job.result()
-        gate.unlink()
+        gate.open()
         await until(lambda: painter.running == 0)
         assert backend.find(job.id) is None
 
@@ -118,8 +119,8 @@ def test_cancellation_reaches_the_replica(make_settings: MakeSettings, tmp_path:
 
 
 def test_a_full_queue_refuses(make_settings: MakeSettings, tmp_path: Path) -> None:
-    gate = tmp_path / "step-1.gate"
-    gate.touch()
+    gate = Gate(tmp_path, "step-1")
+    gate.close()
 
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
         del fleet
@@ -127,7 +128,7 @@ def test_a_full_queue_refuses(make_settings: MakeSettings, tmp_path: Path) -> No
         with pytest.raises(Overloaded, match="QUEUE_LIMIT=2"):
             backend.submit(inputs_of(), None, door="test")
         assert backend.position(jobs[2].id) == 2
-        gate.unlink()
+        gate.open()
         assert [(await job.result()).samples[0].seed for job in jobs] == [0, 1, 2]
 
     play(make_settings(queue_limit=2), scenario)

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from tests.gate import Gate
 from tests.serve_fake import FAKE_WORKER
 from tests.server import ROOT, wait_until
 
@@ -70,10 +71,10 @@ class Cluster:
         found = [name for name in names if "#Replica#" in name]
         return found if len(found) == running else []
 
-    def gate(self, name: str = "step") -> Path:
-        """Hold all workers there, until the file is removed."""
-        gate = self.models / f"{name}.gate"
-        gate.touch()
+    def closed_gate(self, name: str = "step") -> Gate:
+        """Hold all workers there, until it is opened."""
+        gate = Gate(self.models, name)
+        gate.close()
         return gate
 
 
@@ -123,7 +124,8 @@ def client_of(cluster: Cluster) -> httpx.AsyncClient:
 def test_a_killed_replica_costs_none_of_200_requests(cluster: Cluster) -> None:
     cluster.deploy(min_replicas=2, max_replicas=2)
     wait_until(lambda: len(cluster.replicas()) == 2, START)
-    gate = cluster.gate("step-2")  # each replica's first job gets there, and so counts as running
+    # Each replica's first job gets there, and so counts as running.
+    gate = cluster.closed_gate("step-2")
 
     async def scenario() -> list[int]:
         # The requests take all of their client's connections.
@@ -133,7 +135,7 @@ def test_a_killed_replica_costs_none_of_200_requests(cluster: Cluster) -> None:
                 await asyncio.sleep(0.2)
             victim = ray.get_actor(cluster.replicas()[0], namespace="serve")
             ray.kill(victim)
-            gate.unlink()
+            gate.open()
             return await asyncio.gather(*asked)
 
     assert asyncio.run(scenario()) == list(range(REQUESTS))
@@ -141,13 +143,12 @@ def test_a_killed_replica_costs_none_of_200_requests(cluster: Cluster) -> None:
 
 
 def test_who_leaves_is_no_longer_worked_for(cluster: Cluster) -> None:
-    gate = cluster.gate()
-    gate.with_suffix(".waiting").unlink(missing_ok=True)
+    gate = cluster.closed_gate()
 
     async def leave() -> None:
         async with client_of(cluster) as client:
             asking = asyncio.create_task(ask(client, 1))
-            while not gate.with_suffix(".waiting").exists():  # noqa: ASYNC110
+            while not gate.is_reached():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             asking.cancel()
             with suppress(asyncio.CancelledError):
@@ -159,7 +160,7 @@ def test_who_leaves_is_no_longer_worked_for(cluster: Cluster) -> None:
 
     asyncio.run(leave())
     wait_until(lambda: replicas_say("CALL paint CANCELLED"), START)
-    gate.unlink()
+    gate.open()
     wait_until(lambda: "JobCancelled" in cluster.metrics(), START)
 
 
@@ -184,14 +185,14 @@ def test_replicas_come_with_the_queue_and_go_with_it(cluster: Cluster) -> None:
         min_replicas=0, max_replicas=2, target_jobs=1, upscale_delay=0, downscale_delay=2
     )
     wait_until(lambda: not _running(), START)
-    gate = cluster.gate()
+    gate = cluster.closed_gate()
 
     async def scenario() -> list[int]:
         async with client_of(cluster) as client:
             asked = [asyncio.create_task(ask(client, seed)) for seed in range(6)]
             while _running() < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
-            gate.unlink()
+            gate.open()
             return await asyncio.gather(*asked)
 
     assert asyncio.run(scenario()) == list(range(6))

@@ -14,6 +14,7 @@ from typing import Self
 
 import pytest
 
+from tests.gate import Gate
 from tests.server import ROOT
 from tests.serverless.platform import Platform
 
@@ -70,13 +71,9 @@ class RunPodWorker:
         """What the worker wrote so far."""
         return (self.folder / "worker.log").read_text()
 
-    def close_gate(self, name: str) -> None:
-        """Have the fake worker wait where it asks for this gate."""
-        (self.folder / f"{name}.gate").touch()
-
-    def open_gate(self, name: str) -> None:
-        """Let it go on."""
-        (self.folder / f"{name}.gate").unlink()
+    def gate(self, name: str) -> Gate:
+        """What holds the fake worker back where it asks for this gate."""
+        return Gate(self.folder, name)
 
 
 StartWorker = Callable[..., RunPodWorker]

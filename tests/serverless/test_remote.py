@@ -24,6 +24,7 @@ from app.serverless.remote import RemoteBackend
 from app.serverless.remote_service import create_remote_app
 from app.settings import Settings
 from tests.conftest import MakeSettings
+from tests.gate import Gate
 from tests.server import ServerProcess, wait_until
 from tests.serverless.fake_host import FakeHost
 from tests.servers import picture, settings_of
@@ -102,12 +103,13 @@ def test_a_stream_tells_an_output_once(client: TestClient) -> None:
 
 
 def test_a_stream_tells_each_step_once(client: TestClient, folder: Path) -> None:
-    (folder / "step-2.gate").touch()
+    gate = Gate(folder, "step-2")
+    gate.close()
     job_id = client.post("/run", json={"input": {"prompt": "a fox", **SMALL}}).json()["id"]
     wait_until(lambda: status_of(client, job_id) == "IN_PROGRESS")
 
     first, second = (client.get(f"/stream/{job_id}").json() for _ in range(2))
-    (folder / "step-2.gate").unlink()
+    gate.open()
     client.get(f"/status-sync/{job_id}")
 
     step = {"output": {"progress": {"step": 1, "steps": 3}}}
@@ -189,13 +191,14 @@ def test_a_failed_job_says_why(client: TestClient) -> None:
 
 
 def test_a_job_tells_its_progress_and_can_be_cancelled(client: TestClient, folder: Path) -> None:
-    (folder / "step-2.gate").touch()
+    gate = Gate(folder, "step-2")
+    gate.close()
     job_id = client.post("/run", json={"input": {"prompt": "a fox", **SMALL}}).json()["id"]
     wait_until(lambda: status_of(client, job_id) == "IN_PROGRESS")
     output = client.get(f"/status/{job_id}").json()["output"]
 
     cancelled = client.post(f"/cancel/{job_id}").json()
-    (folder / "step-2.gate").unlink()
+    gate.open()
 
     assert output == {"progress": {"step": 1, "steps": 3}}
     assert cancelled == {"id": job_id, "status": "CANCELLED"}
@@ -270,7 +273,7 @@ def test_a_job_cancelled_on_its_way_to_the_host_does_not_run_there(
 def test_a_job_that_takes_too_long_is_stopped_at_the_host(make_settings: MakeSettings) -> None:
     async def scenario() -> None:
         settings = make_settings()
-        (settings.model_dir / "load.gate").touch()
+        Gate(settings.model_dir, "load").close()
         host = FakeHost(settings)
         backend = RemoteBackend(settings, host)
         job = backend.submit(inputs("a fox"), None, door="test", time_limit=0.05)
@@ -287,7 +290,7 @@ def test_a_job_that_takes_too_long_is_stopped_at_the_host(make_settings: MakeSet
 def test_a_stopped_backend_leaves_nothing_at_the_host(make_settings: MakeSettings) -> None:
     async def scenario() -> None:
         settings = make_settings(drain_seconds=0)
-        (settings.model_dir / "load.gate").touch()
+        Gate(settings.model_dir, "load").close()
         host = FakeHost(settings)
         backend = RemoteBackend(settings, host)
         job = backend.submit(inputs("a fox"), None, door="test")

@@ -47,11 +47,11 @@ def test_several_images_come_with_their_seeds(shared: Shared) -> None:
 
 def test_progress_never_overtakes_the_result(shared: Shared) -> None:
     platform, worker = shared
-    worker.close_gate("step-2")
+    worker.gate("step-2").close()
     platform.slow_progress = 0.3
     platform.submit("steady-1", {"prompt": "a fox", **SMALL, "num_inference_steps": 20})
     platform.wait_for_progress("steady-1")
-    worker.open_gate("step-2")
+    worker.gate("step-2").open()
 
     platform.result("steady-1")
     platform.submit("steady-2", {"prompt": "a fox", **SMALL})
@@ -68,13 +68,13 @@ def test_progress_never_overtakes_the_result(shared: Shared) -> None:
 
 def test_a_stopped_job_leaves_its_place(shared: Shared) -> None:
     platform, worker = shared
-    worker.close_gate("step-2")
+    worker.gate("step-2").close()
     platform.submit("stopped-1", {"prompt": "a fox", **SMALL, "num_inference_steps": 100})
     platform.wait_for_progress("stopped-1")
 
     platform.stop("stopped-1")
     wait_until(lambda: "Job stopped" in worker.log)
-    worker.open_gate("step-2")
+    worker.gate("step-2").open()
     platform.submit("stopped-2", {"prompt": "a hare", **SMALL})
 
     assert platform.result("stopped-2")["output"]["statusCode"] == 200
@@ -113,12 +113,12 @@ def test_jobs_are_taken_together_where_they_run_together(
     platform: Platform, start_worker: StartWorker
 ) -> None:
     worker = start_worker(MODEL_ID="some/pair")
-    worker.close_gate("step")
+    worker.gate("step").close()
     platform.submit("job-1", {"prompt": "a fox", **SMALL})
     platform.submit("job-2", {"prompt": "a hare", **SMALL})
 
     wait_until(lambda: platform.taken == ["job-1", "job-2"])
-    worker.open_gate("step")
+    worker.gate("step").open()
 
     assert platform.result("job-1")["output"]["statusCode"] == 200
     assert platform.result("job-2")["output"]["statusCode"] == 200
@@ -138,12 +138,12 @@ def test_no_job_is_taken_before_the_model_is_loaded(
 
 def test_sigterm_lets_the_running_job_finish(platform: Platform, start_worker: StartWorker) -> None:
     worker = start_worker()
-    worker.close_gate("step-2")
+    worker.gate("step-2").close()
     platform.submit("job-1", {"prompt": "a fox", **SMALL})
     platform.wait_for_progress("job-1")
 
     worker.process.send_signal(signal.SIGTERM)
-    worker.open_gate("step-2")
+    worker.gate("step-2").open()
 
     assert worker.process.wait(60) == 0
     assert platform.result("job-1", 1)["output"]["statusCode"] == 200
@@ -151,11 +151,11 @@ def test_sigterm_lets_the_running_job_finish(platform: Platform, start_worker: S
 
 def test_pings_name_the_job_that_runs(shared: Shared) -> None:
     platform, worker = shared
-    worker.close_gate("step")
+    worker.gate("step").close()
     platform.submit("pinged-1", {"prompt": "a fox", **SMALL})
 
     wait_until(lambda: any(ping.get("job_id") == ["pinged-1"] for ping in platform.pings))
-    worker.open_gate("step")
+    worker.gate("step").open()
 
     assert platform.result("pinged-1")["output"]["statusCode"] == 200
     assert WORKER in platform.environment["RUNPOD_POD_ID"]
