@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.targets import DEMO
 from benchmarks.verdict import verdict
-from tests.server import ServerProcess, wait_until
+from tests.server import ServerProcess
+from tests.waiting import wait_until
 
 
 def health(url: str) -> int:

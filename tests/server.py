@@ -16,6 +16,8 @@ from typing import Self
 
 import httpx
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).parents[1]
 REAL = ("-m", "app")
 FAKE = ("-m", "tests.serve_fake")
@@ -116,12 +118,3 @@ class ServerProcess:
                 self.url = match[1]
                 self._listening.set()
         self._listening.set()
-
-
-def wait_until(condition: object, timeout: float = 120) -> None:
-    """Poll until the callable `condition` is true; fails after `timeout` seconds."""
-    assert callable(condition)
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.01)

@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from tests.gate import Gate
-from tests.server import FAKE, ROOT, ServerProcess, wait_until
+from tests.server import FAKE, ROOT, ServerProcess
 from tests.servers import settings_of
+from tests.waiting import wait_until
 
 COMPOSE = ROOT / "deploy" / "compose"
 BODY = {"prompt": "hi", "width": 64, "height": 64, "num_inference_steps": 2}

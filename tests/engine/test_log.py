@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server import FAKE, ServerProcess, wait_until
+from tests.server import FAKE, ServerProcess
+from tests.waiting import wait_until
 
 BODY = {"prompt": "my secret garden", "width": 64, "height": 32, "num_inference_steps": 3}
 

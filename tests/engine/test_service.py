@@ -22,11 +22,9 @@ from tests.clock import Clock
 from tests.conftest import MakeSettings
 from tests.gate import Gate
 from tests.serve_fake import FAKE_WORKER
+from tests.waiting import LONG, until
 
 PIPELINE = PIPELINES["text-to-image"]
-LONG = 60.0
-"""Seconds that anything may take on a machine that does other things."""
-
 Task = asyncio.Future[Any]
 
 
@@ -45,12 +43,6 @@ async def ready(
         yield service
     finally:
         await service.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110  # another process makes it true
-            await asyncio.sleep(0.005)
 
 
 def submit(service: LocalService, image: memoryview | None = None, **params: object) -> Job:

@@ -15,8 +15,9 @@ from app.engine.job import State
 from app.engine.messages import Cancel
 from app.errors import WorkerDied
 from tests.conftest import MakeSettings
-from tests.engine.test_service import ready, submit, until
+from tests.engine.test_service import ready, submit
 from tests.gate import Gate
+from tests.waiting import until
 
 
 def test_a_job_that_kills_its_worker_takes_no_neighbour_with_it(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,9 +18,7 @@ from app.settings import Settings
 from tests.clock import Clock
 from tests.jobs.conftest import TINY, make_order
 from tests.serve_fake import FAKE_WORKER
-
-LONG = 60.0
-"""Seconds that anything may take on a machine that does other things."""
+from tests.waiting import LONG
 
 
 @asynccontextmanager
@@ -47,15 +44,6 @@ def order(**values: object) -> JobOrder:
     given = {key: values.pop(key) for key in list(values) if key in TextToImageParams.model_fields}
     params = TextToImageParams.model_validate(TINY | given)
     return make_order(params=params, **values)
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(LONG):
-        while True:
-            met = condition()
-            if await met if isinstance(met, Awaitable) else met:
-                return
-            await asyncio.sleep(0.01)
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[Any]:

@@ -18,7 +18,7 @@ from app.openapi import ANSWERS
 from tests.conftest import MakeClient
 from tests.gate import Gate
 from tests.jobs.conftest import TINY, finished, submit
-from tests.server import wait_until
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("prefix", ["", "/v2/any-endpoint"])

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.jobs.conftest import TINY
-from tests.server import FAKE, PATIENCE, ServerProcess, wait_until
+from tests.server import FAKE, PATIENCE, ServerProcess
+from tests.waiting import wait_until
 
 pytest.importorskip("runpod", reason="RunPod's client is not installed")
 

@@ -13,7 +13,8 @@ from app.jobs.durable import JobState
 from app.jobs.store import JobStore
 from tests.conftest import MakeSettings
 from tests.gate import Gate
-from tests.jobs.running import ended, order, running, until
+from tests.jobs.running import ended, order, running
+from tests.waiting import until
 
 
 def test_results_wait_until_a_full_disk_has_room(

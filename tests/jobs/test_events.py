@@ -25,7 +25,7 @@ from app.routes import events as routes
 from tests.conftest import MakeClient
 from tests.gate import Gate
 from tests.jobs.conftest import TINY, StartService, finished, submit
-from tests.server import wait_until
+from tests.waiting import wait_until
 
 ANIMATION = {**TINY, "num_inference_steps": 3}
 

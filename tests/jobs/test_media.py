@@ -19,6 +19,7 @@ from app.media.shelf import MediaShelf
 from tests.clock import Clock
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, finished
+from tests.waiting import until
 
 Result = TypeVar("Result")
 
@@ -315,11 +316,6 @@ def test_sweeping_goes_on_after_a_failure(
     monkeypatch.setattr(shelf_module, "SWEEP", 0.01)
     folder = tmp_path / "media"
     folder.touch()  # no folder, so that its files cannot be listed
-
-    async def until(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
-            while not condition():  # noqa: ASYNC110  # another thread makes it true
-                await asyncio.sleep(0.01)
 
     async def work(shelf: MediaShelf) -> None:
         sweeping = asyncio.create_task(shelf.sweep_for_ever())

@@ -16,7 +16,8 @@ from app.jobs.store import JobStore
 from tests.clock import Clock
 from tests.conftest import MakeSettings
 from tests.gate import Gate
-from tests.jobs.running import LONG, ended, order, recorded, running, until
+from tests.jobs.running import ended, order, recorded, running
+from tests.waiting import LONG, until
 
 
 def test_a_job_that_runs_too_long_times_out_and_can_be_retried(

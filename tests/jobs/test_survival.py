@@ -15,7 +15,8 @@ import httpx
 
 from tests.gate import Gate
 from tests.jobs.conftest import TINY, StartService
-from tests.server import PATIENCE, ServerProcess, wait_until
+from tests.server import PATIENCE, ServerProcess
+from tests.waiting import wait_until
 
 JOBS = 100
 KILLS = 5

@@ -22,10 +22,10 @@ from app.pipelines.image_to_image import ImageToImageParams
 from tests.conftest import MakeSettings
 from tests.gate import Gate
 from tests.jobs.conftest import TINY, Receiver, StartService, make_order
-from tests.jobs.running import ended, order, running, until
+from tests.jobs.running import ended, order, running
 from tests.jobs.test_events import stream
-from tests.server import wait_until
 from tests.servers import picture
+from tests.waiting import until, wait_until
 
 MEBIBYTE = 2**20
 

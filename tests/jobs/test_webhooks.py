@@ -10,7 +10,8 @@ from app.jobs.store import JobStore
 from tests.clock import Clock
 from tests.conftest import MakeSettings
 from tests.jobs.conftest import Receiver
-from tests.jobs.running import ended, order, recorded, running, until
+from tests.jobs.running import ended, order, recorded, running
+from tests.waiting import until
 
 
 def test_a_webhook_gets_the_status_body(make_settings: MakeSettings, receiver: Receiver) -> None:

@@ -17,8 +17,9 @@ from PIL import Image
 
 from tests.gate import Gate
 from tests.openai.conftest import client_of
-from tests.server import ServerProcess, wait_until
+from tests.server import ServerProcess
 from tests.servers import MakeServer, picture
+from tests.waiting import wait_until
 
 REFERENCE = ("a.png", picture(), "image/png")
 EXTRA = {"num_inference_steps": 2, "seed": 9, "fps": 4}

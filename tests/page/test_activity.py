@@ -14,7 +14,7 @@ from app.engine.records import JobRecord
 from app.log_tail import LogTail
 from app.worker.log import ChannelHandler
 from tests.conftest import MakeClient
-from tests.server import wait_until
+from tests.waiting import wait_until
 
 NOON = 1_700_000_000.0
 

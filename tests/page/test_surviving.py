@@ -7,7 +7,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import OpenPage, Service
 from tests.page.test_generate import generate
-from tests.server import wait_until
+from tests.waiting import wait_until
 
 
 def test_a_running_job_survives_a_reload(service: Service, page: Page) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.page.conftest import OpenPage, Serve
 from tests.page.test_generate import generate
 from tests.page.test_surviving import COUNT_RESULTS
-from tests.server import wait_until
+from tests.waiting import wait_until
 
 TOKEN = "open-sesame"
 

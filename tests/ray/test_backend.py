@@ -18,6 +18,7 @@ from tests.conftest import MakeSettings
 from tests.gate import Gate
 from tests.ray.conftest import PaintersHere, inputs_of
 from tests.serve_fake import FAKE_WORKER
+from tests.waiting import until
 
 Scenario = Callable[[RayBackend, PaintersHere], Awaitable[None]]
 
@@ -45,11 +46,6 @@ def play(settings: Settings, scenario: Scenario) -> None:
                 await painter.stop()
 
     asyncio.run(run())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # within the scenario's timeout
-        await asyncio.sleep(0.01)
 
 
 def test_pixels_progress_and_previews_come_back(make_settings: MakeSettings) -> None:

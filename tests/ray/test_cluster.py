@@ -18,7 +18,8 @@ import pytest
 from app.settings import Settings
 from tests.gate import Gate
 from tests.serve_fake import FAKE_WORKER
-from tests.server import ROOT, wait_until
+from tests.server import ROOT
+from tests.waiting import wait_until
 
 ray = pytest.importorskip("ray", reason="needs pip install -r requirements-ray.txt")
 from ray import serve  # noqa: E402

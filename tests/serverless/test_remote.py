@@ -25,9 +25,10 @@ from app.serverless.remote_service import create_remote_app
 from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.gate import Gate
-from tests.server import ServerProcess, wait_until
+from tests.server import ServerProcess
 from tests.serverless.fake_host import FakeHost
 from tests.servers import picture, settings_of
+from tests.waiting import wait_until
 
 SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}
 

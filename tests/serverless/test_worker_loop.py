@@ -8,9 +8,9 @@ import signal
 
 from PIL import Image
 
-from tests.server import wait_until
 from tests.serverless.conftest import RunPodWorker, StartWorker
 from tests.serverless.platform import WORKER, Platform
+from tests.waiting import wait_until
 
 SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}
 DATA_URL = "data:image/png;base64,"

@@ -19,7 +19,8 @@ import pytest
 from app import main
 from tests.conftest import MakeClient
 from tests.gate import Gate
-from tests.server import FAKE, ROOT, ServerProcess, wait_until
+from tests.server import FAKE, ROOT, ServerProcess
+from tests.waiting import wait_until
 
 BODY = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 3}
 
