@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +12,17 @@ import pytest
 
 from app.engine import channel, supervisor
 from app.engine.backend import Health
-from app.engine.job import Job, State
-from app.engine.messages import Finished, Inputs
+from app.engine.job import State
+from app.engine.messages import Finished
 from app.engine.service import LocalService
 from app.errors import JobFailed, ModelNotLoaded, ShuttingDown
-from app.pipelines import PIPELINES
 from tests.clock import Clock
 from tests.conftest import MakeSettings
+from tests.engine.running import ready, submit
 from tests.gate import Gate
-from tests.serve_fake import FAKE_WORKER
 from tests.waiting import LONG, until
 
-PIPELINE = PIPELINES["text-to-image"]
 Task = asyncio.Future[Any]
-
-
-@asynccontextmanager
-async def ready(
-    make_settings: MakeSettings, clock: Callable[[], float] | None = None, **settings: object
-) -> AsyncIterator[LocalService]:
-    """A service whose worker takes two jobs at a time."""
-    values = make_settings(model_id="a/pair", **settings)
-    service = LocalService(
-        values, worker_command=FAKE_WORKER, **({"clock": clock} if clock else {})
-    )
-    await service.start(on_failure=lambda: None)
-    try:
-        await until(lambda: service.status().health is Health.OK)
-        yield service
-    finally:
-        await service.stop()
-
-
-def submit(service: LocalService, image: memoryview | None = None, **params: object) -> Job:
-    fields = {"prompt": "a", "width": 32, "height": 32, "num_inference_steps": 2} | params
-    inputs = Inputs(PIPELINE.name, PIPELINE.params(**fields), seeds=(1,))
-    return service.submit(inputs, image, door="test")
 
 
 def test_new_jobs_do_not_hide_a_hung_worker(make_settings: MakeSettings, tmp_path: Path) -> None:

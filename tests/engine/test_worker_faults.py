@@ -15,7 +15,7 @@ from app.engine.job import State
 from app.engine.messages import Cancel
 from app.errors import WorkerDied
 from tests.conftest import MakeSettings
-from tests.engine.test_service import ready, submit
+from tests.engine.running import ready, submit
 from tests.gate import Gate
 from tests.waiting import until
 
