@@ -27,6 +27,19 @@ PATIENCE = 60.0
 _LISTENING = re.compile(r"Uvicorn running on (http://\S+)")
 
 
+def settings_of(
+    folder: Path, pipeline: str = "text-to-image", **settings: object
+) -> dict[str, object]:
+    """Settings of a service whose models and data lie in `folder`."""
+    values = {
+        "PIPELINE": pipeline,
+        "MODEL_ID": "some/model",
+        "MODEL_DIR": folder,
+        "DATA_DIR": folder / "data",
+    }
+    return values | settings
+
+
 class ServerProcess:
     """`python -m app` (or its stand-in) with settings of its own; a context manager.
 
@@ -118,3 +131,8 @@ class ServerProcess:
                 self.url = match[1]
                 self._listening.set()
         self._listening.set()
+
+
+def fake_server(folder: Path, pipeline: str = "text-to-image", **settings: object) -> ServerProcess:
+    """The service with the fake worker, and with folders of its own; to be entered."""
+    return ServerProcess(settings_of(folder, pipeline, **settings), FAKE)

@@ -9,19 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.server import FAKE, ServerProcess
+from tests.server import ServerProcess, fake_server
 
 MakeServer = Callable[..., ServerProcess]
-
-
-def settings_of(folder: Path, pipeline: str, **settings: object) -> dict[str, object]:
-    values = {
-        "PIPELINE": pipeline,
-        "MODEL_ID": "some/model",
-        "MODEL_DIR": folder,
-        "DATA_DIR": folder / "data",
-    }
-    return values | settings
 
 
 @pytest.fixture
@@ -30,7 +20,7 @@ def make_server(tmp_path: Path) -> Iterator[MakeServer]:
     started: list[ServerProcess] = []
 
     def make(pipeline: str = "text-to-image", **settings: object) -> ServerProcess:
-        server = ServerProcess(settings_of(tmp_path, pipeline, **settings), FAKE)
+        server = fake_server(tmp_path, pipeline, **settings)
         started.append(server)
         return server.__enter__().wait_ready()
 
@@ -40,7 +30,7 @@ def make_server(tmp_path: Path) -> Iterator[MakeServer]:
 
 
 def shared_server(folder: Path, pipeline: str) -> Iterator[ServerProcess]:
-    with ServerProcess(settings_of(folder, pipeline), FAKE) as server:
+    with fake_server(folder, pipeline) as server:
         yield server.wait_ready()
 
 

@@ -17,8 +17,7 @@ import pytest
 import yaml
 
 from tests.gate import Gate
-from tests.server import FAKE, ROOT, ServerProcess
-from tests.servers import settings_of
+from tests.server import ROOT, fake_server
 from tests.waiting import wait_until
 
 COMPOSE = ROOT / "deploy" / "compose"
@@ -56,10 +55,7 @@ class Fleet:
         self.folders = [folder / name for name in ("gpu0", "gpu1")]
         for it in self.folders:
             it.mkdir()
-        self.servers = [
-            ServerProcess(settings_of(it, "text-to-image"), FAKE).__enter__().wait_ready()
-            for it in self.folders
-        ]
+        self.servers = [fake_server(it).__enter__().wait_ready() for it in self.folders]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server import FAKE, ServerProcess
+from tests.server import fake_server
 from tests.waiting import wait_until
 
 BODY = {"prompt": "my secret garden", "width": 64, "height": 32, "num_inference_steps": 3}
@@ -16,9 +16,8 @@ BODY = {"prompt": "my secret garden", "width": 64, "height": 32, "num_inference_
 
 def log_of_one_job(folder: Path, **settings: object) -> tuple[str, str]:
     """The whole log, and the job's line in it."""
-    values = {"PIPELINE": "text-to-image", "MODEL_ID": "m", "MODEL_DIR": folder}
     headers = {"Authorization": "Bearer t0ken", "X-Request-Id": "order-66"}
-    with ServerProcess(values | {"AUTH_TOKEN": "t0ken"} | settings, FAKE) as running:
+    with fake_server(folder, AUTH_TOKEN="t0ken", **settings) as running:
         answer = httpx.post(f"{running.url}/text-to-image", json=BODY, headers=headers, timeout=60)
         assert answer.headers["x-request-id"] == "order-66"
         wait_until(lambda: "order-66" in running.log)

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from app.jobs.durable import DAY, JobOrder
 from app.settings import MEBIBYTE
 from tests.gate import Gate
-from tests.server import FAKE, ServerProcess
+from tests.server import ServerProcess, fake_server
 
 TINY = {"prompt": "a fox", "width": 16, "height": 16, "num_inference_steps": 2, "seed": 7}
 """An input that the fake worker serves in milliseconds."""
@@ -49,17 +49,7 @@ StartService = Callable[..., ServerProcess]
 def start_service(tmp_path: Path) -> Iterator[StartService]:
     """Starts real service processes with the fake worker, on one DATA_DIR."""
     with ExitStack() as stack:
-
-        def start(**settings: object) -> ServerProcess:
-            defaults = {
-                "PIPELINE": "text-to-image",
-                "MODEL_ID": "some/model",
-                "MODEL_DIR": tmp_path,
-                "DATA_DIR": tmp_path / "data",
-            }
-            return stack.enter_context(ServerProcess(defaults | settings, FAKE))
-
-        yield start
+        yield lambda **settings: stack.enter_context(fake_server(tmp_path, **settings))
 
 
 class Receiver:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.jobs.conftest import TINY
-from tests.server import FAKE, PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess, fake_server
 from tests.waiting import wait_until
 
 pytest.importorskip("runpod", reason="RunPod's client is not installed")
@@ -27,14 +27,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     folder = tmp_path_factory.mktemp("service")
-    settings = {
-        "PIPELINE": "text-to-image",
-        "MODEL_ID": "some/model",
-        "MODEL_DIR": folder,
-        "DATA_DIR": folder / "data",
-        "AUTH_TOKEN": TOKEN,
-    }
-    with ServerProcess(settings, FAKE) as running:
+    with fake_server(folder, AUTH_TOKEN=TOKEN) as running:
         yield running.wait_ready()
 
 

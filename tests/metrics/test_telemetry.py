@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server import FAKE, ROOT, ServerProcess
+from tests.server import ROOT, fake_server
 
 trace_service = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 
@@ -60,13 +60,8 @@ def collector() -> Iterator[Collector]:
 
 
 def test_a_request_is_one_trace_with_its_phases(tmp_path: Path, collector: Collector) -> None:
-    settings = {
-        "PIPELINE": "text-to-image",
-        "MODEL_ID": "m",
-        "MODEL_DIR": tmp_path,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
-    }
-    with ServerProcess(settings, FAKE) as running:
+    endpoint = f"http://127.0.0.1:{collector.server_port}"
+    with fake_server(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as running:
         running.wait_ready()
         headers = {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}
         answer = httpx.post(f"{running.url}/text-to-image", json=SMALL, headers=headers, timeout=60)

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.gate import Gate, open_gates
-from tests.server import FAKE, ServerProcess
+from tests.server import ServerProcess, fake_server
 
 CHROMIUM = Path("/usr/bin/chromium")
 INSECURE_HOST = "plain.test"
@@ -85,14 +85,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
                 folder = tmp_path_factory.mktemp("models")
                 if settings.pop("loading", False):
                     Gate(folder, "load").close()
-                defaults: dict[str, object] = {
-                    "PIPELINE": "text-to-image",
-                    "MODEL_ID": "some/model",
-                    "MODEL_DIR": folder,
-                    "DATA_DIR": folder / "data",
-                    "PREVIEWS": True,
-                }
-                process = stack.enter_context(ServerProcess(defaults | settings, FAKE))
+                server = fake_server(folder, **{"PREVIEWS": True} | settings)
+                process = stack.enter_context(server)
                 running[key] = Service(process.url, folder, process)
             if wait:
                 running[key].process.wait_ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -10,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from tests.conftest import MakeClient, MakeSettings
-from tests.server import FAKE, ServerProcess
+from tests.server import fake_server
 
 SMALL = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 1}
 
@@ -115,9 +116,8 @@ def test_a_slash_at_the_end_names_nothing_else(make_settings: MakeSettings, root
     assert client.post(f"{root}/run/", json={}).status_code == 400
 
 
-def test_head_is_get_without_its_body() -> None:
-    settings = {"PIPELINE": "text-to-image", "MODEL_ID": "some/model"}
-    with ServerProcess(settings, FAKE) as server, server.wait_ready().client() as client:
+def test_head_is_get_without_its_body(tmp_path: Path) -> None:
+    with fake_server(tmp_path) as server, server.wait_ready().client() as client:
         for path in ("/", "/health", "/version", "/page/main.js"):
             response = client.head(path)
             assert response.status_code == 200, path

@@ -25,9 +25,9 @@ from app.serverless.remote_service import create_remote_app
 from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.gate import Gate
-from tests.server import ServerProcess
+from tests.server import ServerProcess, settings_of
 from tests.serverless.fake_host import FakeHost
-from tests.servers import picture, settings_of
+from tests.servers import picture
 from tests.waiting import wait_until
 
 SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}
@@ -130,7 +130,7 @@ assert list(runpod.Endpoint("mine").run({"input": small}).stream())[-1]["seed"] 
 
 def test_runpods_client_comes_to_the_end_of_a_stream(tmp_path: Path) -> None:
     pytest.importorskip("runpod", reason="RunPod's client is not installed")
-    settings = settings_of(tmp_path, "text-to-image")
+    settings = settings_of(tmp_path)
     with ServerProcess(settings, ("-m", "tests.serverless.serve_remote")) as service:
         address = {"RUNPOD_ENDPOINT_BASE_URL": f"{service.url}/v2"}
         client = subprocess.run(

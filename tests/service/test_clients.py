@@ -15,12 +15,11 @@ from livepeer_ai import Livepeer
 from livepeer_ai.models import components
 from PIL import Image
 
-from tests.server import FAKE, ServerProcess
+from tests.server import ServerProcess, fake_server
 
 
 def serve(folder: Path, pipeline: str) -> ServerProcess:
-    settings = {"PIPELINE": pipeline, "MODEL_ID": "some/model", "MODEL_DIR": folder}
-    return ServerProcess(settings | {"AUTH_TOKEN": "s3cret"}, FAKE)
+    return fake_server(folder, pipeline, AUTH_TOKEN="s3cret")
 
 
 @pytest.fixture(params=["text-to-image", "image-to-image", "image-to-video"])

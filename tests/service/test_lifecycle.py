@@ -19,7 +19,7 @@ import pytest
 from app import main
 from tests.conftest import MakeClient
 from tests.gate import Gate
-from tests.server import FAKE, ROOT, ServerProcess
+from tests.server import ROOT, ServerProcess, fake_server
 from tests.waiting import wait_until
 
 BODY = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 3}
@@ -36,11 +36,6 @@ def step_gate(tmp_path: Path) -> Gate:
 def clients() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as pool:
         yield pool
-
-
-def server(folder: Path, **settings: object) -> ServerProcess:
-    values = {"PIPELINE": "text-to-image", "MODEL_ID": "some/model", "MODEL_DIR": folder}
-    return ServerProcess(values | settings, FAKE)
 
 
 def post(running: ServerProcess, **changes: object) -> httpx.Response:
@@ -85,7 +80,7 @@ def message(response: httpx.Response) -> str:
 def test_answers_while_the_model_loads(tmp_path: Path, clients: ThreadPoolExecutor) -> None:
     gate = Gate(tmp_path, "load")
     gate.close()
-    with server(tmp_path) as running:
+    with fake_server(tmp_path) as running:
         health = get(running, "/health")
         assert (health.status_code, health.json()) == (503, {"status": "LOADING"})
         early = clients.submit(post, running)
@@ -110,14 +105,14 @@ def test_a_model_that_cannot_be_loaded_is_named_to_those_who_ask(
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_process(tmp_path: Path) -> None:
-    with server(tmp_path, MODEL_ID="unloadable") as running:
+    with fake_server(tmp_path, MODEL_ID="unloadable") as running:
         assert running.wait_exit() == 1
         assert "MODEL_ID=unloadable is not on disk: download it." in running.log
         assert "Traceback" not in running.log
 
 
 def test_a_worker_that_dies_while_loading_is_not_restarted_for_ever(tmp_path: Path) -> None:
-    running = server(tmp_path, MODEL_ID="crash-on-load")
+    running = fake_server(tmp_path, MODEL_ID="crash-on-load")
     assert running.wait_exit(180) == 1
     assert "ended 3 times while loading (exit code 9)" in running.log
 
@@ -141,7 +136,7 @@ def test_wrong_settings_end_it_with_one_line(command: list[str]) -> None:
 def test_kill_9_of_the_worker_costs_no_request(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:
-    with server(tmp_path) as running:
+    with fake_server(tmp_path) as running:
         waiting = [clients.submit(post, running, seed=seed) for seed in range(4)]
         step_gate.wait_reached()
         (worker,) = running.children()
@@ -154,7 +149,7 @@ def test_kill_9_of_the_worker_costs_no_request(
 
 
 def test_a_worker_that_hangs_in_a_step_is_replaced(tmp_path: Path) -> None:
-    with server(tmp_path, STEP_TIMEOUT="5") as running:
+    with fake_server(tmp_path, STEP_TIMEOUT="5") as running:
         assert post(running, prompt="hang").status_code == 200
         assert "no denoising step for" in running.log
 
@@ -162,7 +157,7 @@ def test_a_worker_that_hangs_in_a_step_is_replaced(tmp_path: Path) -> None:
 def test_no_orphan_survives_the_server(
     tmp_path: Path, step_gate: Gate, clients: ThreadPoolExecutor
 ) -> None:
-    with server(tmp_path) as running:
+    with fake_server(tmp_path) as running:
         lost = clients.submit(post, running)
         step_gate.wait_reached()
         (worker,) = running.children()
@@ -187,7 +182,7 @@ def test_a_start_that_is_stopped_leaves_nothing_behind(number: int) -> None:
 def test_a_client_that_leaves_stops_its_job_at_the_next_step(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:
-    with server(tmp_path) as running:
+    with fake_server(tmp_path) as running:
         with impatient(running.url, num_inference_steps=200):
             step_gate.wait_reached()
             queued = clients.submit(post, running, seed=5)
@@ -199,7 +194,7 @@ def test_a_client_that_leaves_stops_its_job_at_the_next_step(
 def test_a_waiting_client_that_leaves_gives_its_place_back(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:
-    with server(tmp_path, QUEUE_LIMIT=1) as running:
+    with fake_server(tmp_path, QUEUE_LIMIT=1) as running:
         first = clients.submit(post, running)
         step_gate.wait_reached()
         with impatient(running.url):
@@ -215,7 +210,7 @@ def test_a_waiting_client_that_leaves_gives_its_place_back(
 def test_overload_is_said_the_contracts_way(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate, setting: str, status: int
 ) -> None:
-    with server(tmp_path, QUEUE_LIMIT=1, OVERLOAD_STATUS=setting) as running:
+    with fake_server(tmp_path, QUEUE_LIMIT=1, OVERLOAD_STATUS=setting) as running:
         accepted = [clients.submit(post, running)]
         step_gate.wait_reached()
         # There is room for one of these two.
@@ -234,7 +229,7 @@ def test_overload_is_said_the_contracts_way(
 def test_a_request_that_takes_too_long_ends_with_a_clear_error(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:
-    with server(tmp_path, REQUEST_TIMEOUT="0.5") as running:
+    with fake_server(tmp_path, REQUEST_TIMEOUT="0.5") as running:
         late = [clients.submit(post, running) for _ in range(2)]
         for future in late:
             assert future.result().status_code == 500
@@ -246,7 +241,7 @@ def test_a_request_that_takes_too_long_ends_with_a_clear_error(
 def test_sigterm_finishes_what_runs_and_refuses_the_rest(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:
-    with server(tmp_path, DRAIN_SECONDS=30) as running:
+    with fake_server(tmp_path, DRAIN_SECONDS=30) as running:
         runs = clients.submit(post, running)
         step_gate.wait_reached()
         waits = clients.submit(post, running)
@@ -265,7 +260,7 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(
 def test_sigterm_gives_up_what_still_runs_after_drain_seconds(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:
-    with server(tmp_path, DRAIN_SECONDS="0.2") as running:
+    with fake_server(tmp_path, DRAIN_SECONDS="0.2") as running:
         runs = clients.submit(post, running)
         step_gate.wait_reached()
         running.process.send_signal(signal.SIGTERM)
