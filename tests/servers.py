@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from tests.server import ServerProcess, fake_server
 
@@ -47,9 +45,3 @@ def image_to_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerP
 @pytest.fixture(scope="session")
 def image_to_video(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     yield from shared_server(tmp_path_factory.mktemp("image-to-video"), "image-to-video")
-
-
-def picture(width: int = 48, height: int = 40, color: str = "red") -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), color).save(buffer, "PNG")
-    return buffer.getvalue()

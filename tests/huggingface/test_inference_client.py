@@ -14,7 +14,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 
 from tests.server import ServerProcess
-from tests.servers import MakeServer, picture
+from tests.servers import MakeServer
+from tests.uploads import picture
 
 SMALL: dict[str, Any] = {"width": 64, "height": 32, "num_inference_steps": 2, "seed": 7}
 PATHS = ("/models/some/model", "", "/")

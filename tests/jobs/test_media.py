@@ -19,6 +19,7 @@ from app.media.shelf import MediaShelf
 from tests.clock import Clock
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, finished
+from tests.uploads import picture
 from tests.waiting import until
 
 Result = TypeVar("Result")
@@ -84,17 +85,11 @@ def test_other_formats_of_the_same_image(client: TestClient, extension: str, kin
     assert client.head(url).headers["content-length"] == str(len(response.content))
 
 
-def png() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (16, 16), "red").save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def test_a_video_seeks(make_client: MakeClient) -> None:
     client = make_client(pipeline="image-to-video")
     fields = {"width": 16, "height": 16, "num_inference_steps": 1}
     response = client.post(
-        "/image-to-video?response=url", data=fields, files={"image": png()}
+        "/image-to-video?response=url", data=fields, files={"image": picture(16, 16)}
     ).json()
     assert all(frame["url"].endswith(".png") for frame in response["frames"][0])
     url = response["images"][0]["url"]

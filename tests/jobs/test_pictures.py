@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable
 
 import pytest
-from PIL import Image
 
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, Receiver, finished, submit
-
-
-def png(width: int = 16, height: int = 16) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), "red").save(buffer, "PNG")
-    return buffer.getvalue()
+from tests.uploads import picture
 
 
 @pytest.mark.parametrize(
@@ -28,12 +21,12 @@ def png(width: int = 16, height: int = 16) -> bytes:
 )
 def test_images_as_text(make_client: MakeClient, write: Callable[[bytes], str]) -> None:
     client = make_client(pipeline="image-to-image")
-    given = {"prompt": "a", "num_inference_steps": 2, "image": write(png())}
+    given = {"prompt": "a", "num_inference_steps": 2, "image": write(picture(16, 16))}
     assert finished(client, submit(client, given))["status"] == "COMPLETED"
 
 
 def test_an_image_by_url(make_client: MakeClient, receiver: Receiver) -> None:
-    receiver.answers["/red.png"] = (200, {}, png())
+    receiver.answers["/red.png"] = (200, {}, picture(16, 16))
     client = make_client(pipeline="image-to-image", allow_private_urls=True)
     given = {"prompt": "a", "num_inference_steps": 2, "image": f"{receiver.url}/red.png"}
     assert finished(client, submit(client, given))["status"] == "COMPLETED"
@@ -67,7 +60,7 @@ def test_images_that_cannot_be_used(make_client: MakeClient, image: object, says
 
 def test_a_videos_body_is_the_mp4(make_client: MakeClient) -> None:
     client = make_client(pipeline="image-to-video")
-    given = {"image": base64.b64encode(png()).decode(), "width": 16, "height": 16,
+    given = {"image": base64.b64encode(picture(16, 16)).decode(), "width": 16, "height": 16,
              "num_inference_steps": 1}  # fmt: skip
     output = finished(client, submit(client, given))["output"]
     assert output["content_type"] == "video/mp4"

@@ -18,7 +18,8 @@ from PIL import Image
 from tests.gate import Gate
 from tests.openai.conftest import client_of
 from tests.server import ServerProcess
-from tests.servers import MakeServer, picture
+from tests.servers import MakeServer
+from tests.uploads import picture
 from tests.waiting import wait_until
 
 REFERENCE = ("a.png", picture(), "image/png")

@@ -18,7 +18,7 @@ from app.errors import RunnerError
 from app.routes import bodies
 from app.routes.bodies import BodyLimit
 from tests.conftest import MakeClient
-from tests.routes.test_generate import upload
+from tests.uploads import picture
 
 COMMAS = b'{"prompt": "a", "x": [' + b"1," * 60_000 + b"1]}"
 LISTS = b'{"prompt": "a", "x": ' + b"[" * 60_000 + b"]" * 60_000 + b"}"
@@ -155,6 +155,6 @@ def test_who_stops_in_the_middle_is_not_waited_for(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_picture_still_comes_through(make_client: MakeClient) -> None:
-    files = {"image": ("a.png", upload(), "image/png")}
+    files = {"image": ("a.png", picture(), "image/png")}
     client = make_client(pipeline="image-to-image")
     assert client.post("/image-to-image", data={"prompt": "a"}, files=files).status_code == 200

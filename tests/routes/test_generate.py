@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import MakeClient
+from tests.uploads import picture
 
 SMALL = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 1}
 
@@ -25,16 +26,10 @@ def png_of(media: dict[str, Any]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
-def upload(width: int = 48, height: int = 40, color: str = "red") -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), color).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def post_image(
     client: httpx.Client, path: str, image: bytes | None = None, **fields: str
 ) -> httpx.Response:
-    file = upload() if image is None else image
+    file = picture() if image is None else image
     files = {"image": ("a.png", file, "application/octet-stream")}
     return client.post(path, data=fields, files=files)
 
@@ -196,7 +191,7 @@ def test_image_to_image_takes_forms(make_client: MakeClient) -> None:
     [
         (b"", "empty"),
         (b"no image at all", "image"),
-        (upload()[:60], "image"),
+        (picture()[:60], "image"),
     ],
 )
 def test_garbage_uploads_are_refused(make_client: MakeClient, data: bytes, says: str) -> None:
@@ -208,7 +203,7 @@ def test_garbage_uploads_are_refused(make_client: MakeClient, data: bytes, says:
 
 def test_a_strip_too_long_for_an_answer_is_refused(make_client: MakeClient) -> None:
     client = make_client(pipeline="image-to-image")
-    response = post_image(client, "/image-to-image", upload(16_400, 16), prompt="a")
+    response = post_image(client, "/image-to-image", picture(16_400, 16), prompt="a")
     assert response.status_code == 400
     assert "at most 16376 pixels; these are 16400 × 16" in message(response)
 
@@ -250,7 +245,7 @@ def test_video_has_frames_and_an_mp4(make_client: MakeClient) -> None:
 def test_a_video_takes_an_image_of_any_size(make_client: MakeClient, size: tuple[int, int]) -> None:
     client = make_client(pipeline="image-to-video")
     small = {"width": "64", "height": "64", "num_inference_steps": "2"}
-    response = post_image(client, "/image-to-video", upload(*size), **small)
+    response = post_image(client, "/image-to-video", picture(*size), **small)
     assert response.status_code == 200, response.text
 
 

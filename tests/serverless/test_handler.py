@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from app.engine.service import LocalService
 from app.serverless.hosted import HostedRunner
@@ -17,15 +15,14 @@ from app.settings import Settings
 from handler import Handler, RunPodJob
 from tests.conftest import MakeSettings
 from tests.serve_fake import FAKE_WORKER
+from tests.uploads import picture
 
 DATA_URL = "data:image/png;base64,"
 
 
 def png(width: int, height: int) -> str:
     """A grey picture as base64."""
-    file = io.BytesIO()
-    Image.new("RGB", (width, height), "grey").save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(picture(width, height, "grey")).decode()
 
 
 def outputs(settings: Settings, *inputs: object) -> list[dict[str, Any]]:

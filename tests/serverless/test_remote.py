@@ -27,7 +27,7 @@ from tests.conftest import MakeSettings
 from tests.gate import Gate
 from tests.server import ServerProcess, settings_of
 from tests.serverless.fake_host import FakeHost
-from tests.servers import picture
+from tests.uploads import picture
 from tests.waiting import wait_until
 
 SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 from livepeer_ai import Livepeer
 from livepeer_ai.models import components
-from PIL import Image
 
 from tests.server import ServerProcess, fake_server
+from tests.uploads import picture
 
 
 def serve(folder: Path, pipeline: str) -> ServerProcess:
@@ -26,12 +25,6 @@ def serve(folder: Path, pipeline: str) -> ServerProcess:
 def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, ServerProcess]]:
     with serve(tmp_path, request.param) as running:
         yield request.param, running
-
-
-def picture() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (64, 64), "teal").save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_the_livepeer_sdk(tmp_path: Path) -> None:
@@ -49,7 +42,7 @@ def test_the_livepeer_sdk(tmp_path: Path) -> None:
 def test_the_livepeer_sdk_with_images(tmp_path: Path, pipeline: str) -> None:
     with serve(tmp_path, pipeline) as running:
         sdk = Livepeer(server_url=running.url, http_bearer="s3cret")
-        file = {"file_name": "a.png", "content": picture()}
+        file = {"file_name": "a.png", "content": picture(64, 64)}
         if pipeline == "image-to-image":
             answer = sdk.generate.image_to_image(
                 request={"prompt": "a", "image": file, "model_id": "some/model"}
@@ -68,7 +61,7 @@ def test_the_livepeer_sdk_with_images(tmp_path: Path, pipeline: str) -> None:
 def test_curl(service: tuple[str, ServerProcess], tmp_path: Path) -> None:
     pipeline, running = service
     file = tmp_path / "input.png"
-    file.write_bytes(picture())
+    file.write_bytes(picture(64, 64))
     forms = ["-F", f"image=@{file}", "-F", "num_inference_steps=2"]
     bodies = {
         "text-to-image": ["-H", "Content-Type: application/json", "-d", '{"prompt": "a"}'],
