@@ -9,8 +9,8 @@ import numpy as np
 import openai
 from PIL import Image
 
+from tests.client_servers import image_to_image, image_to_video, make_server, text_to_image
 from tests.server import ServerProcess
-from tests.servers import image_to_image, image_to_video, make_server, text_to_image
 
 __all__ = ["image_to_image", "image_to_video", "make_server", "text_to_image"]
 

@@ -10,10 +10,10 @@ import openai
 import pytest
 from PIL import Image
 
+from tests.client_servers import MakeServer
 from tests.gate import Gate
 from tests.openai.conftest import client_of, opened, pixels
 from tests.server import ServerProcess
-from tests.servers import MakeServer
 from tests.uploads import picture
 
 SMALL: dict[str, Any] = {"prompt": "a lake", "size": "64x32"}

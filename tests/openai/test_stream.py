@@ -11,10 +11,10 @@ import openai
 import pytest
 
 from app.routes.openai.partials import preview_interval
+from tests.client_servers import MakeServer
 from tests.gate import Gate
 from tests.openai.conftest import client_of, opened, pixels
 from tests.server import ServerProcess
-from tests.servers import MakeServer
 from tests.uploads import picture
 from tests.waiting import wait_until
 

@@ -15,10 +15,10 @@ import openai
 import pytest
 from PIL import Image
 
+from tests.client_servers import MakeServer
 from tests.gate import Gate
 from tests.openai.conftest import client_of
 from tests.server import ServerProcess
-from tests.servers import MakeServer
 from tests.uploads import picture
 from tests.waiting import wait_until
 
