@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import OpenPage, Serve
-from tests.page.test_generate import generate
+from tests.page.using import generate
 
 
 def requests(page: Page) -> int:

@@ -8,13 +8,13 @@ import re
 import subprocess
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, expect
 
 from tests.page.conftest import OpenPage, Serve, Service
+from tests.page.using import generate
 
 
 @pytest.fixture
@@ -22,17 +22,6 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "cat.png"
     Image.new("RGB", (64, 48), "teal").save(path)
     return path
-
-
-def generate(page: Page, prompt: str) -> None:
-    page.get_by_label("Prompt", exact=True).fill(prompt)
-    page.keyboard.press("Control+Enter")
-
-
-def input_of(request: Request) -> dict[str, Any]:
-    """What a request of the page says."""
-    body: Any = request.post_data_json
-    return dict(body["input"])
 
 
 def test_a_prompt_becomes_a_picture(page: Page) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 from tests.page.conftest import OpenPage, Serve
-from tests.page.test_generate import generate, input_of
+from tests.page.using import generate, input_of
 
 PIXELS = 2048 * 2048
 DRAG_FILE = """([selector, type]) => {

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.page.conftest import OpenPage, Serve, Service
-from tests.page.test_generate import generate
+from tests.page.using import generate
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 BUDGET = 150_000

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import INSECURE_HOST, OpenPage, Service
-from tests.page.test_generate import generate
+from tests.page.using import generate
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import OpenPage, Serve
-from tests.page.test_generate import generate, input_of
+from tests.page.using import generate, input_of
 
 STEPS = "Inference steps"
 

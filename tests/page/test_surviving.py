@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import OpenPage, Service
-from tests.page.test_generate import generate
+from tests.page.using import COUNT_RESULTS, generate
 from tests.waiting import wait_until
 
 
@@ -207,12 +207,6 @@ MOVE_COPY = """of => new Promise((resolve) => {
         const store = transaction.objectStore("results");
         store.get("copy 1").onsuccess = ({ target }) => store.put({ ...target.result, ...of });
         transaction.oncomplete = () => (database.close(), resolve());
-    };
-})"""
-COUNT_RESULTS = """() => new Promise((resolve) => {
-    indexedDB.open("diffusion-runner").onsuccess = ({ target: { result: database } }) => {
-        const count = database.transaction("results").objectStore("results").count();
-        count.onsuccess = () => (database.close(), resolve(count.result));
     };
 })"""
 

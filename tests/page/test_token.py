@@ -6,8 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import OpenPage, Serve
-from tests.page.test_generate import generate
-from tests.page.test_surviving import COUNT_RESULTS
+from tests.page.using import COUNT_RESULTS, generate
 from tests.waiting import wait_until
 
 TOKEN = "open-sesame"
