@@ -14,8 +14,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 
 from tests.client_servers import MakeServer
+from tests.pictures import picture
 from tests.server import ServerProcess
-from tests.uploads import picture
 
 SMALL: dict[str, Any] = {"width": 64, "height": 32, "num_inference_steps": 2, "seed": 7}
 PATHS = ("/models/some/model", "", "/")

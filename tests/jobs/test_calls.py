@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from app.jobs.durable import DurableJob
 from app.jobs.queue import JobQueue
@@ -18,6 +15,7 @@ from app.openapi import ANSWERS
 from tests.conftest import MakeClient
 from tests.gate import Gate
 from tests.jobs.conftest import TINY, finished, submit
+from tests.pictures import opened
 from tests.waiting import wait_until
 
 
@@ -35,7 +33,7 @@ def test_a_job_from_run_to_its_output(client: TestClient, prefix: str) -> None:
     assert output["headers"] == {"Content-Type": "application/json"}
     assert (output["content_type"], output["seed"], output["nsfw"]) == ("image/png", 7, False)
     assert "images" not in output
-    image = Image.open(io.BytesIO(base64.b64decode(output["body"])))
+    image = opened(output["body"])
     assert (image.size, image.getpixel((0, 0))) == ((16, 16), (7, 7, 7))
     for method in ("GET", "POST"):
         assert client.request(method, f"{prefix}/status/{job['id']}").json() == job

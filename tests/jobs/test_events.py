@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,6 @@ import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from app.engine.job import Progress, State
 from app.jobs import events as job_events
@@ -25,6 +22,7 @@ from app.routes import events as routes
 from tests.conftest import MakeClient
 from tests.gate import Gate
 from tests.jobs.conftest import TINY, StartService, finished, submit
+from tests.pictures import opened
 from tests.waiting import wait_until
 
 ANIMATION = {**TINY, "num_inference_steps": 3}
@@ -205,7 +203,7 @@ def test_a_preview_is_a_small_picture(make_client: MakeClient) -> None:
     (data,) = parse(collect(door, running))
     header, _, text = data["preview"].partition(",")
     assert header == "data:image/jpeg;base64"
-    picture = Image.open(io.BytesIO(base64.b64decode(text)))
+    picture = opened(text)
     assert picture.size == (256, 128)
     assert abs(picture.getpixel((5, 5))[0] - 200) < 5  # type: ignore[index]
 

@@ -19,7 +19,7 @@ from app.media.shelf import MediaShelf
 from tests.clock import Clock
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, finished
-from tests.uploads import picture
+from tests.pictures import picture
 from tests.waiting import until
 
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, Receiver, finished, submit
-from tests.uploads import picture
+from tests.pictures import picture
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.gate import Gate
 from tests.jobs.conftest import TINY, Receiver, StartService, make_order
 from tests.jobs.running import ended, order, running
 from tests.jobs.test_events import stream
-from tests.uploads import picture
+from tests.pictures import picture
 from tests.waiting import until, wait_until
 
 MEBIBYTE = 2**20

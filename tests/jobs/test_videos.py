@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from tests.conftest import client_in
 from tests.jobs.conftest import finished
-from tests.uploads import picture
+from tests.pictures import picture
 
 FORM = {"size": "64x32", "num_inference_steps": "1"}
 

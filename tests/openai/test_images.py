@@ -13,8 +13,8 @@ from PIL import Image
 from tests.client_servers import MakeServer
 from tests.gate import Gate
 from tests.openai.conftest import client_of, opened, pixels
+from tests.pictures import picture
 from tests.server import ServerProcess
-from tests.uploads import picture
 
 SMALL: dict[str, Any] = {"prompt": "a lake", "size": "64x32"}
 QUICK: dict[str, Any] = {"num_inference_steps": 2, "seed": 7}

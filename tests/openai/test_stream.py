@@ -14,8 +14,8 @@ from app.routes.openai.partials import preview_interval
 from tests.client_servers import MakeServer
 from tests.gate import Gate
 from tests.openai.conftest import client_of, opened, pixels
+from tests.pictures import picture
 from tests.server import ServerProcess
-from tests.uploads import picture
 from tests.waiting import wait_until
 
 SMALL: dict[str, Any] = {"prompt": "a lake", "size": "64x32", "stream": True}

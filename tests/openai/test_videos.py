@@ -18,8 +18,8 @@ from PIL import Image
 from tests.client_servers import MakeServer
 from tests.gate import Gate
 from tests.openai.conftest import client_of
+from tests.pictures import picture
 from tests.server import ServerProcess
-from tests.uploads import picture
 from tests.waiting import wait_until
 
 REFERENCE = ("a.png", picture(), "image/png")

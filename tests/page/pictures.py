@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +10,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
+from tests.pictures import opened
 from tests.server import ROOT, ServerProcess
 
 FOLDER = ROOT / "docs" / "images"
@@ -62,8 +61,7 @@ def _body(request: Mapping[str, Any], upload: bytes | None) -> dict[str, Any]:
 
 def picture(media: Mapping[str, Any]) -> Image.Image:
     """The image of a data URL."""
-    data = base64.b64decode(media["url"].partition(",")[2])
-    return Image.open(io.BytesIO(data)).convert("RGB")
+    return opened(media["url"]).convert("RGB")
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:

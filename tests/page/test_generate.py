@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import subprocess
@@ -15,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.page.conftest import OpenPage, Serve, Service
 from tests.page.using import generate
+from tests.pictures import opened
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_curl_sends_what_was_entered(serve: Serve, open_page: OpenPage, picture:
     subprocess.run(["bash", "-c", command], cwd=picture.parent, check=True)
     answer = picture.with_name("answer.json").read_text()
     (image,) = json.loads(answer)["images"]
-    made = Image.open(BytesIO(base64.b64decode(image["url"].partition(",")[2])))
+    made = opened(image["url"])
     assert made.info["prompt"] == "<3 it's @home; a sea"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from playwright.sync_api import Page, Request, expect
 
 from tests.page.conftest import OpenPage, Serve
 from tests.page.using import generate, input_of
+from tests.pictures import opened
 
 PIXELS = 2048 * 2048
 DRAG_FILE = """([selector, type]) => {
@@ -37,7 +36,7 @@ def uploaded(page: Page) -> Image.Image:
     with page.expect_request("**/run?*") as request:
         generate(page, "from a photo")
     url = input_of(request.value)["image"]
-    return Image.open(BytesIO(base64.b64decode(url.partition(",")[2])))
+    return opened(url)
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "drawing.png"])

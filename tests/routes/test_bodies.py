@@ -18,7 +18,7 @@ from app.errors import RunnerError
 from app.routes import bodies
 from app.routes.bodies import BodyLimit
 from tests.conftest import MakeClient
-from tests.uploads import picture
+from tests.pictures import picture
 
 COMMAS = b'{"prompt": "a", "x": [' + b"1," * 60_000 + b"1]}"
 LISTS = b'{"prompt": "a", "x": ' + b"[" * 60_000 + b"]" * 60_000 + b"}"

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import MakeClient
-from tests.uploads import picture
+from tests.pictures import opened, picture
 
 SMALL = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 1}
 
@@ -23,7 +23,7 @@ SMALL = {"prompt": "a", "width": 64, "height": 32, "num_inference_steps": 1}
 def png_of(media: dict[str, Any]) -> np.ndarray:
     head, _, data = media["url"].partition(",")
     assert head == "data:image/png;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    return np.asarray(opened(data))
 
 
 def post_image(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from tests.checkpoints import make
+from tests.pictures import opened
 from tests.server import ROOT
 from tests.serverless.conftest import REAL, environment
 
@@ -40,7 +38,7 @@ def test_it_prints_what_the_job_made(settings: dict[str, object]) -> None:
     assert done.returncode == 0, done.stderr
     output = json.loads(next(line for line in done.stdout.splitlines() if line[:1] == "{"))
     assert output["seed"] == 7
-    assert Image.open(io.BytesIO(base64.b64decode(output["body"]))).size == (64, 64)
+    assert opened(output["body"]).size == (64, 64)
 
 
 def test_a_model_that_is_nowhere_is_one_line(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from app.serverless.start import start_runner, until_loaded
 from app.settings import Settings
 from handler import Handler, RunPodJob
 from tests.conftest import MakeSettings
+from tests.pictures import picture
 from tests.serve_fake import FAKE_WORKER
-from tests.uploads import picture
 
 DATA_URL = "data:image/png;base64,"
 

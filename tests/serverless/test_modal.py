@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import json
 import subprocess
 import sys
@@ -15,12 +13,12 @@ from typing import Any
 import modal
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from app.errors import JobFailed, OutOfMemory
 from app.serverless.remote import CallCancelled, CallNotFinished, CallNotFound
 from modal_app import ModalCalls, Runner, web
 from tests.checkpoints import make
+from tests.pictures import opened
 from tests.server import ROOT
 from tests.serverless.conftest import environment
 
@@ -163,7 +161,7 @@ def test_a_runner_runs_locally(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     output = asyncio.run(runner.generate.local(small))
 
     assert output["seed"] == 7
-    assert Image.open(io.BytesIO(base64.b64decode(output["body"]))).size == (64, 64)
+    assert opened(output["body"]).size == (64, 64)
     runner.unload()
 
 

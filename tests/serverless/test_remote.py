@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
 from app.engine.job import State
 from app.engine.messages import Inputs
@@ -25,9 +23,9 @@ from app.serverless.remote_service import create_remote_app
 from app.settings import Settings
 from tests.conftest import MakeSettings
 from tests.gate import Gate
+from tests.pictures import opened, picture
 from tests.server import ServerProcess, settings_of
 from tests.serverless.fake_host import FakeHost
-from tests.uploads import picture
 from tests.waiting import wait_until
 
 SMALL = {"width": 32, "height": 16, "num_inference_steps": 3}
@@ -62,7 +60,7 @@ def test_a_request_is_painted_by_the_host_and_encoded_here(client: TestClient) -
 
     assert answer.status_code == 200
     (media,) = answer.json()["images"]
-    image = Image.open(io.BytesIO(base64.b64decode(media["url"].partition(",")[2])))
+    image = opened(media["url"])
     assert (image.size, image.getpixel((1, 1)), media["seed"]) == ((32, 16), (7, 7, 7), 7)
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import signal
 
-from PIL import Image
-
+from tests.pictures import opened
 from tests.serverless.conftest import RunPodWorker, StartWorker
 from tests.serverless.platform import WORKER, Platform
 from tests.waiting import wait_until
@@ -26,7 +23,7 @@ def test_a_prompt_becomes_a_png(shared: Shared) -> None:
     assert output["statusCode"] == 200
     assert output["headers"] == {"Content-Type": "application/json"}
     assert (output["content_type"], output["seed"], output["nsfw"]) == ("image/png", 7, False)
-    image = Image.open(io.BytesIO(base64.b64decode(output["body"])))
+    image = opened(output["body"])
     assert image.size == (32, 16)
     assert image.getpixel((3, 3)) == (7, 7, 7)
     wait_until(lambda: platform.pings)

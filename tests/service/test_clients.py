@@ -13,8 +13,8 @@ import pytest
 from livepeer_ai import Livepeer
 from livepeer_ai.models import components
 
+from tests.pictures import picture
 from tests.server import ServerProcess, fake_server
-from tests.uploads import picture
 
 
 def serve(folder: Path, pipeline: str) -> ServerProcess:
