@@ -28,7 +28,7 @@ _LISTENING = re.compile(r"Uvicorn running on (http://\S+)")
 
 
 def settings_of(
-    folder: Path, pipeline: str = "text-to-image", **settings: object
+    folder: Path, pipeline: str = "text-to-image", /, **settings: object
 ) -> dict[str, object]:
     """Settings of a service whose models and data lie in `folder`."""
     values = {
@@ -133,6 +133,8 @@ class ServerProcess:
         self._listening.set()
 
 
-def fake_server(folder: Path, pipeline: str = "text-to-image", **settings: object) -> ServerProcess:
+def fake_server(
+    folder: Path, pipeline: str = "text-to-image", /, **settings: object
+) -> ServerProcess:
     """The service with the fake worker, and with folders of its own; to be entered."""
     return ServerProcess(settings_of(folder, pipeline, **settings), FAKE)
