@@ -145,7 +145,7 @@ class Follower:
     async def _complete(self, run: QueuedRun, served: Served) -> None:
         durable, files = run.durable, served.output.images
         limit = min(durable.result_limit, self._results_limit)
-        if durable.urls or result_size(files) > limit:
+        if durable.urls or (durable.base_url and result_size(files) > limit):
             files = await self._publisher.publish_all(files, durable.base_url)
         if (size := result_size(files)) > limit:
             await self.end(durable.id, JobState.FAILED, _too_large(size, limit))

@@ -46,6 +46,7 @@ class Outbound:
         Raises:
             UrlRefused: the URL, or one that it redirects to, is not one to be called.
             ImageInvalid: there is no such file, or it is too large or too slow.
+            Overloaded: too many are being fetched.
         """
         return await (await self._ready()).image(url, max_bytes)
 

@@ -7,13 +7,14 @@ import contextlib
 import re
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import httpx
 
-from app.errors import ImageInvalid, UrlRefused
+from app.errors import ImageInvalid, Overloaded, UrlRefused
 from app.jobs.addresses import Resolve, is_public
 from app.telemetry import trace_headers
 
@@ -22,7 +23,11 @@ IMAGE_SECONDS = 8.0
 WEBHOOK_SECONDS = 10.0
 LOOKUP_SECONDS = 2.0
 """For the first look at a webhook's name."""
-LOOKUPS_AT_ONCE = 16
+LOOKUPS_AT_ONCE = 32
+LOOKUPS_PER_ZONE = 4
+"""Of names with the same last two parts: servers that do not answer hold up their own only."""
+DOWNLOADS_AT_ONCE = 8
+"""Each may hold an image of the largest size in memory."""
 MAX_REDIRECTS = 3
 LAST_PORT = 65_535
 IMAGE_SCHEMES = ("https",)
@@ -35,16 +40,31 @@ USER_AGENT = "diffusion-runner"
 
 
 class SystemResolver:
-    """The system's own resolver, in threads of its own: names that hang hold up nothing else."""
+    """The system's own resolver, in threads of its own: names that hang hold up nothing else.
+
+    A lookup goes on where nobody waits for it any more.
+    """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, "names")
+        self._under_way: Counter[str] = Counter()
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
         """See `Resolve`."""
+        zone = ".".join(host.split(".")[-2:])
+        if self._under_way[zone] >= LOOKUPS_PER_ZONE:
+            raise OSError(f"too many names of {zone} are being looked up")
+        self._under_way[zone] += 1
         loop = asyncio.get_running_loop()
         lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        return [str(info[4][0]) for info in await loop.run_in_executor(self._threads, lookup)]
+        looking = loop.run_in_executor(self._threads, lookup)
+        looking.add_done_callback(partial(self._note_end, zone))
+        return [str(info[4][0]) for info in await asyncio.shield(looking)]
+
+    def _note_end(self, zone: str, looking: asyncio.Future[object]) -> None:
+        self._under_way -= Counter([zone])
+        if not looking.cancelled():
+            looking.exception()  # heard, though nobody may wait for it any more
 
 
 class PublicTransport(httpx.AsyncBaseTransport):
@@ -112,6 +132,7 @@ class PublicCalls:
         self._allow_private = allow_private
         self._resolve = resolve or SystemResolver()
         self._tls: ssl.SSLContext | None = None
+        self._downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
     def check_url(self, url: str, *, schemes: Sequence[str]) -> None:
         """Refuse a URL that is none, or of another scheme.
@@ -146,8 +167,11 @@ class PublicCalls:
     async def image(self, url: str, max_bytes: int) -> bytes:
         """See `Outbound.image`."""
         self.check_url(url, schemes=IMAGE_SCHEMES)
+        if self._downloads.locked():
+            raise Overloaded("too many images are being fetched.", retry_after=1)
         try:
             async with (
+                self._downloads,
                 asyncio.timeout(IMAGE_SECONDS),
                 await self._client(IMAGE_SCHEMES, MAX_REDIRECTS) as client,
             ):

@@ -118,7 +118,10 @@ class MediaShelf:
         """Whole or not at all: readers never meet half a file."""
         unfinished = self._folder / (name + _UNFINISHED)
         try:
-            unfinished.write_bytes(data)
+            with unfinished.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # its job is noted as completed next, for good
             now = self._clock()
             os.utime(unfinished, (now, now))
             unfinished.replace(self._folder / name)

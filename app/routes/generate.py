@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -79,4 +80,5 @@ async def _serve(request: Request, params: Params, upload: bytes | None) -> Resp
     by_url = answers_by_url(request)
     served = await serve(request, params, upload, door=DoorName.LIVEPEER)
     output = await publish(request, served.output) if by_url else served.output
-    return json_response(document(output), served_headers(served))
+    content = await asyncio.to_thread(document, output)  # all files in base64
+    return json_response(content, served_headers(served))

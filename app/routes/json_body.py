@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 import pybase64
 from fastapi.responses import StreamingResponse
 
+_SMALL = 64 * 1024
+"""Bytes up to which a fragment is copied rather than sent by itself."""
+
 
 class Verbatim(bytes):
     """ASCII text without a character that JSON escapes; it goes into the document as it is."""
@@ -40,9 +43,22 @@ def _enclosed(start: bytes, items: Iterable[list[bytes]], end: bytes) -> Iterato
     yield end
 
 
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same with small neighbours in one piece: each piece is sent by itself."""
+    small: list[bytes] = []
+    for part in parts:
+        if len(part) < _SMALL:
+            small.append(part)
+            continue
+        yield b"".join(small)
+        small = []
+        yield part
+    yield b"".join(small)
+
+
 def json_response(value: object, headers: Mapping[str, str]) -> StreamingResponse:
     """Send `value` as a JSON document of known length."""
-    body = list(fragments(value))
+    body = list(_joined(fragments(value)))
 
     async def send() -> AsyncIterator[bytes]:
         for fragment in body:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from app.errors import ImageInvalid, UrlRefused
+from app.errors import ImageInvalid, Overloaded, UrlRefused
 from app.jobs import public_calls
 from app.jobs.addresses import is_public
 from app.jobs.outbound import Outbound, host_of
 from tests.jobs.conftest import Receiver
+from tests.waiting import until
 
 Result = TypeVar("Result")
 
@@ -169,6 +171,48 @@ def test_a_missing_file(receiver: Receiver) -> None:
     receiver.answers["/"] = (404, {}, b"")
     with pytest.raises(ImageInvalid, match="answered 404"):
         run(LOOPBACK.image(receiver.url, 999))
+
+
+def test_names_that_hang_hold_up_their_own_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
+    def getaddrinfo(host: str, port: int, type: int) -> list[Any]:
+        if host.endswith("hang.example"):
+            goes_on.wait()
+        return [(0, 0, 0, "", ("8.8.8.8", port))]
+
+    async def main() -> None:
+        resolve = public_calls.SystemResolver()
+        hanging = [asyncio.ensure_future(resolve(f"{i}.hang.example", 80)) for i in range(4)]
+        await asyncio.sleep(0)
+        with pytest.raises(OSError, match="hang.example"):
+            await resolve("more.hang.example", 80)
+        assert await resolve("well.test", 80) == ["8.8.8.8"]
+        goes_on.set()
+        await asyncio.gather(*hanging)
+        assert await resolve("more.hang.example", 80) == ["8.8.8.8"]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    asyncio.run(main())
+
+
+def test_no_more_images_are_fetched_at_once_than_memory_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(public_calls, "DOWNLOADS_AT_ONCE", 1)
+    monkeypatch.setattr(public_calls, "IMAGE_SECONDS", 1.0)
+    outbound = Outbound(allow_private=True, resolve=resolver(["127.0.0.1"]))
+
+    async def main(url: str) -> None:
+        first = asyncio.ensure_future(outbound.image(url, 100))
+        await until(lambda: outbound._calls._downloads.locked())
+        with pytest.raises(Overloaded, match="too many images are being fetched"):
+            await outbound.image(url, 100)
+        with pytest.raises(ImageInvalid):
+            await first
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        asyncio.run(main(f"http://127.0.0.1:{silent.getsockname()[1]}/"))
 
 
 def test_a_host_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import client_in
+from tests.conftest import MakeClient, client_in
 from tests.jobs.conftest import finished
 from tests.pictures import picture
+from tests.waiting import wait_until
 
 FORM = {"size": "64x32", "num_inference_steps": "1"}
 
@@ -63,3 +64,11 @@ def test_a_range_beyond_the_end_is_refused_in_openais_words(client: TestClient) 
     beyond = client.get(url, headers={"Range": f"bytes={size}-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
     assert f"{size} bytes" in beyond.json()["error"]["message"]
+
+
+def test_a_video_that_is_too_large_to_keep_says_so(make_client: MakeClient) -> None:
+    client = make_client(pipeline="image-to-video", results_limit_mb=0.001)
+    video_id = create(client).json()["id"]
+    wait_until(lambda: client.get(f"/v1/videos/{video_id}").json()["status"] == "failed")
+    assert "bytes" in client.get(f"/v1/videos/{video_id}").json()["error"]["message"]
+    assert client.get("/v1/videos").status_code == 200
