@@ -25,7 +25,10 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class GracefulExit:
-    """Defers SIGTERM and SIGINT until `drain` has returned; a second signal does not wait."""
+    """Defers SIGTERM and SIGINT until `drain` has returned.
+
+    A second signal cancels it, and a third one does not even wait for the clients.
+    """
 
     def __init__(self, drain: Callable[[], Any]) -> None:
         self._drain = drain
@@ -42,14 +45,14 @@ class GracefulExit:
             loop.add_signal_handler(number, self._on_signal, number)
 
     def exit_after(self, seconds: float) -> None:
-        """End the server as SIGTERM would."""
-        asyncio.get_running_loop().call_later(seconds, self._on_signal, signal.SIGTERM)
+        """End the server by itself."""
+        asyncio.get_running_loop().call_later(seconds, self._pass_on, signal.SIGTERM)
 
     def _on_signal(self, number: int) -> None:
         if self._task is None:
             logger.info("%s: finishing the running jobs", signal.Signals(number).name)
             self._task = asyncio.create_task(self._finish(number))
-        else:
+        elif not self._task.cancel():
             self._pass_on(number, at_once=True)
 
     async def _finish(self, number: int) -> None:

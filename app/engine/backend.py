@@ -74,6 +74,14 @@ class Backend(Protocol):
             ModelNotLoaded: the model cannot be loaded.
         """
 
+    def check_room(self) -> None:
+        """Refuse any job for which there would be no room now, before work is put into it.
+
+        Raises:
+            Overloaded: there is no room; ShuttingDown: there will be none.
+            ModelNotLoaded: the model cannot be loaded.
+        """
+
     def find(self, job_id: str) -> Job | None:
         """The job of this id, while it waits or runs."""
 

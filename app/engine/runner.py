@@ -24,7 +24,7 @@ from app.engine.records import (
     log_record,
     record_of,
 )
-from app.errors import RunnerError
+from app.errors import Overloaded, RunnerError
 from app.media.formats import LOSSLESS, Encoding
 from app.media.pool import CodecPool
 from app.pipelines import PIPELINES
@@ -33,6 +33,10 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+UPLOADS_AT_ONCE = 8
+"""Images that wait to be decoded may together be as large as this many of the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class Runner:
         self._codecs = codecs
         self._observers = observers
         self._on_refusal = on_refusal
+        self._undecoded = 0
 
     async def submit(
         self,
@@ -145,6 +150,7 @@ class Runner:
             ModelNotLoaded: there will be no worker.
         """
         with self.telling_refusals(door):
+            self.backend.check_room()  # before a large image is decoded for nothing
             inputs, image = await self._prepare(params, upload, size)
             return self.backend.submit(
                 inputs,
@@ -212,8 +218,18 @@ class Runner:
     async def _prepare(
         self, params: Params, upload: bytes | None, size: tuple[int, int] | None
     ) -> tuple[Inputs, np.ndarray | None]:
-        image = None if upload is None else await self._codecs.run(self._decode, upload, size)
+        image = None if upload is None else await self._read(upload, size)
         return self._admission.admit(params, None if image is None else image.shape), image
+
+    async def _read(self, upload: bytes, size: tuple[int, int] | None) -> np.ndarray:
+        """Decode an upload; those that wait for it are bounded by what they take."""
+        self._undecoded += len(upload)
+        try:
+            if self._undecoded > UPLOADS_AT_ONCE * self.settings.max_upload_bytes:
+                raise Overloaded("too many large images arrive at once.", retry_after=1)
+            return await self._codecs.run(self._decode, upload, size)
+        finally:
+            self._undecoded -= len(upload)
 
     def _record(self, job: Job, outcome: str, encode_seconds: float = 0.0) -> JobRecord:
         with_prompt = self.settings.log_prompts

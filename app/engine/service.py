@@ -89,7 +89,7 @@ class LocalService:
         runs_alone: bool = False,
     ) -> Job:
         """Accept a job; see `Backend.submit`. A taken `job_id` is replaced by a new one."""
-        self._refuse_if_closed()
+        self.check_room()
         now = self._clock()
         if job_id is None or self.find(job_id):
             job_id = uuid.uuid4().hex
@@ -98,6 +98,19 @@ class LocalService:
         self._queue.add(job)
         self._dispatch()
         return job
+
+    def check_room(self) -> None:
+        """See `Backend.check_room`."""
+        if self._draining:
+            raise errors.ShuttingDown
+        if self._error:
+            raise errors.ModelNotLoaded(self._error)
+        if not self._queue.has_room(self._free_slots()):
+            raise errors.Overloaded(
+                f"{len(self._queue)} jobs are waiting (QUEUE_LIMIT={self._settings.queue_limit}); "
+                f"try again in {self._retry_after()} s.",
+                self._retry_after(),
+            )
 
     def find(self, job_id: str) -> Job | None:
         """The job of this id, while it waits or runs."""
@@ -141,10 +154,12 @@ class LocalService:
         for job in list(self._queue):
             self._stop_job(job.id, errors.ShuttingDown())
         ends = [asyncio.ensure_future(job.result()) for job in self._running.values()]
-        if ends:
-            await asyncio.wait(ends, timeout=self._settings.drain_seconds)
-        for job in list(self._running.values()):
-            self._stop_job(job.id, errors.ShuttingDown())
+        try:
+            if ends:
+                await asyncio.wait(ends, timeout=self._settings.drain_seconds)
+        finally:  # also where nobody wants to wait any longer
+            for job in list(self._running.values()):
+                self._stop_job(job.id, errors.ShuttingDown())
         await asyncio.gather(*ends, return_exceptions=True)
 
     async def stop(self) -> None:
@@ -206,18 +221,6 @@ class LocalService:
         self._report_failure()
 
     # Inside -----------------------------------------------------------------------------
-
-    def _refuse_if_closed(self) -> None:
-        if self._draining:
-            raise errors.ShuttingDown
-        if self._error:
-            raise errors.ModelNotLoaded(self._error)
-        if not self._queue.has_room(self._free_slots()):
-            raise errors.Overloaded(
-                f"{len(self._queue)} jobs are waiting (QUEUE_LIMIT={self._settings.queue_limit}); "
-                f"try again in {self._retry_after()} s.",
-                self._retry_after(),
-            )
 
     def _retry_after(self) -> int:
         """Seconds until a place in the queue is likely: the time of the job that runs."""

@@ -114,7 +114,9 @@ class Feeder:
 
     async def _launch_next(self) -> bool:
         """Give the next job to the engine; False if there is none, or no room for it."""
-        durable = await self._store.call(JobStore.next_waiting, tuple(self.runs), self._clock())
+        durable = await self._store.call(
+            JobStore.next_waiting, self._runner.pipeline.name, tuple(self.runs), self._clock()
+        )
         if durable is None:
             return False
         image = await self._store.call(JobStore.image, durable.id)
@@ -137,10 +139,6 @@ class Feeder:
 
     async def _submit(self, durable: DurableJob, image: bytes | None) -> Job:
         pipeline = self._runner.pipeline
-        if durable.pipeline != pipeline.name:
-            raise errors.BadRequest(
-                f"The job was sent to {durable.pipeline}; now {pipeline.name} is loaded here."
-            )
         try:
             params = pipeline.params.model_validate_json(durable.params)
         except ValidationError as error:

@@ -130,6 +130,8 @@ class JobQueue:
         job_id, now = secrets.token_hex(16), self._clock()
         with self._runner.telling_refusals(order.door):
             self._refuse_if_closed()
+            if self._store.is_open and order.image is not None:
+                await self._store.call(JobStore.check_room)  # before it is decoded for nothing
             await self._runner.check(order.params, order.image)
             self._refuse_if_too_large(order.image)
             await self._store.write(JobStore.add, job_id, self._runner.pipeline.name, order, now)

@@ -51,8 +51,10 @@ class JobServices:
     async def drain(self) -> None:
         """Drain the backend, and write what became of the jobs; those that wait stay on disk."""
         self.queue.refuse()
-        await self._backend.drain()
-        await self.queue.settle()
+        try:
+            await self._backend.drain()
+        finally:
+            await self.queue.settle()
 
     async def stop(self) -> None:
         """End everything, the backend first."""

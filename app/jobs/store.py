@@ -86,7 +86,7 @@ class JobStore:
                     "webhook": order.webhook,
                 },
             )
-            self._refuse_too_many()
+            self.check_room(more=0)
             if order.image is not None:
                 self._room.make_for_image(len(order.image))
                 self._connection.execute("INSERT INTO images VALUES (?, ?)", (job_id, order.image))
@@ -106,12 +106,19 @@ class JobStore:
                 id=job_id,
             )
             if changed:
-                self._refuse_too_many()
+                self.check_room(more=0)
         return changed
 
-    def _refuse_too_many(self) -> None:
-        """Undo the transaction if the job that it queued is one too many."""
-        if self.waiting() > self._most_waiting:
+    def check_room(self, more: int = 1) -> None:
+        """Refuse what would make the queue too long.
+
+        Args:
+            more: jobs that are to be added; 0 where a transaction has added them.
+
+        Raises:
+            Overloaded: too many jobs wait.
+        """
+        if self.waiting() + more > self._most_waiting:
             raise Overloaded(
                 f"{self._most_waiting} asynchronous jobs are waiting (JOB_LIMIT).", NO_ROOM_RETRY
             )
@@ -127,21 +134,25 @@ class JobStore:
         condition = "WHERE door = :door AND expires > :now ORDER BY seq DESC"
         return self._all(condition, door=door, now=now)
 
-    def next_waiting(self, without: Collection[str], now: float) -> DurableJob | None:
-        """The first job of the queue that is not among those that are taken already."""
+    def next_waiting(
+        self, pipeline: str, without: Collection[str], now: float
+    ) -> DurableJob | None:
+        """The first job for a pipeline that is not among those that are taken already."""
         marks = ", ".join("?" * len(without))
         return self._one(
-            f"""WHERE state = 'IN_QUEUE' AND id NOT IN ({marks}) AND expires > ?
+            f"""WHERE state = 'IN_QUEUE' AND pipeline = ? AND id NOT IN ({marks}) AND expires > ?
                 ORDER BY low_priority, seq LIMIT 1""",
+            pipeline,
             *without,
             now,
         )
 
     def position(self, job: DurableJob) -> int:
-        """How many jobs of the queue stand before this one."""
+        """How many jobs for the same pipeline stand before this one."""
         return self._number(
-            """SELECT count(*) FROM jobs WHERE state = 'IN_QUEUE'
+            """SELECT count(*) FROM jobs WHERE state = 'IN_QUEUE' AND pipeline = :pipeline
                 AND (low_priority, seq) < (:low_priority, :seq)""",
+            pipeline=job.pipeline,
             low_priority=job.low_priority,
             seq=job.seq,
         )

@@ -74,14 +74,7 @@ class JobsElsewhere(ABC):
         runs_alone: bool = False,  # noqa: ARG002  # it is the host's worker that would die
     ) -> Job:
         """Accept a job; see `Backend.submit`."""
-        if self._closed:
-            raise errors.ShuttingDown
-        if not self._has_room():
-            raise errors.Overloaded(
-                f"{self._crowd()} jobs are under way (QUEUE_LIMIT={self._settings.queue_limit}); "
-                "try again in 1 s.",
-                retry_after=1,
-            )
+        self.check_room()
         if job_id is None or job_id in self._tasks:
             job_id = uuid.uuid4().hex
         now = self._clock()
@@ -92,6 +85,17 @@ class JobsElsewhere(ABC):
         self._tasks[job_id] = task
         task.add_done_callback(lambda _: self._forget(job))
         return job
+
+    def check_room(self) -> None:
+        """See `Backend.check_room`."""
+        if self._closed:
+            raise errors.ShuttingDown
+        if not self._has_room():
+            raise errors.Overloaded(
+                f"{self._crowd()} jobs are under way (QUEUE_LIMIT={self._settings.queue_limit}); "
+                "try again in 1 s.",
+                retry_after=1,
+            )
 
     def find(self, job_id: str) -> Job | None:
         """The job of this id, while it waits or runs."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from app.engine import runner as runner_module
 from app.engine.runner import Runner
 from app.engine.service import LocalService
+from app.errors import Overloaded
 from app.media.pool import CodecPool
 from app.pipelines import PIPELINES
 from tests.conftest import MakeSettings
@@ -34,3 +38,21 @@ def test_steps_are_those_that_the_model_takes(
     params = PIPELINES[pipeline].params.model_validate({"prompt": "a", **asked})
     assert runner.expected_steps(params) == steps
     codecs.close()
+
+
+@pytest.mark.parametrize(("queue_limit", "at_once"), [(0, 8), (64, 0)])
+def test_an_upload_for_which_there_is_no_room_is_not_decoded(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, queue_limit: int, at_once: int
+) -> None:
+    monkeypatch.setattr(runner_module, "UPLOADS_AT_ONCE", at_once)
+    settings = make_settings(pipeline="image-to-image", queue_limit=queue_limit)
+    params = PIPELINES["image-to-image"].params.model_validate({"prompt": "a"})
+
+    async def main() -> None:
+        codecs = CodecPool()
+        runner = Runner(settings, LocalService(settings), codecs)
+        with pytest.raises(Overloaded):
+            await runner.submit(params, b"no image, which would be said", door="test")
+        codecs.close()
+
+    asyncio.run(main())

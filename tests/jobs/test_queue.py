@@ -13,10 +13,13 @@ from app.errors import JobNotFound, ShuttingDown
 from app.jobs.durable import DurableJob, JobState
 from app.jobs.feeder import Feeder
 from app.jobs.store import JobStore
+from app.pipelines.image_to_image import ImageToImageParams
 from tests.clock import Clock
 from tests.conftest import MakeSettings
 from tests.gate import Gate
+from tests.jobs.conftest import make_order
 from tests.jobs.running import ended, order, recorded, running
+from tests.pictures import picture
 from tests.waiting import LONG, until
 
 
@@ -197,7 +200,7 @@ def test_a_model_that_cannot_be_loaded_costs_no_job(make_settings: MakeSettings)
     asyncio.run(load(job))
 
 
-def test_another_pipeline_refuses_the_job_and_says_so(make_settings: MakeSettings) -> None:
+def test_jobs_wait_until_their_pipeline_is_back(make_settings: MakeSettings) -> None:
     async def accept() -> DurableJob:
         gate = Gate(Path(str(make_settings().model_dir)), "load")
         gate.close()
@@ -206,13 +209,21 @@ def test_another_pipeline_refuses_the_job_and_says_so(make_settings: MakeSetting
         gate.open()
         return job
 
-    async def refuse(job: DurableJob) -> None:
-        async with running(make_settings(pipeline="image-to-video")) as (_, services):
-            job = await ended(services, job)
-            assert job.state is JobState.FAILED
-            assert "was sent to text-to-image; now image-to-video" in job.error
+    async def serve_another(job: DurableJob) -> None:
+        params = ImageToImageParams(prompt="a", num_inference_steps=2)
+        async with running(make_settings(pipeline="image-to-image")) as (_, services):
+            other = await services.queue.submit(make_order(params=params, image=picture()))
+            assert await services.queue.position(other) == 0
+            assert (await ended(services, other)).state is JobState.COMPLETED
+            assert (await services.queue.get(job.id)).state is JobState.IN_QUEUE
 
-    asyncio.run(refuse(asyncio.run(accept())))
+    async def serve_it(job: DurableJob) -> None:
+        async with running(make_settings()) as (_, services):
+            assert (await ended(services, job)).state is JobState.COMPLETED
+
+    job = asyncio.run(accept())
+    asyncio.run(serve_another(job))
+    asyncio.run(serve_it(job))
 
 
 def test_a_job_that_an_earlier_version_accepted_is_refused_in_one_line(

@@ -43,7 +43,7 @@ def test_jobs_leave_in_order_those_of_low_priority_last(store: JobStore) -> None
     add(store, "low", low_priority=True)
     add(store, "first", "second")
     taken: list[str] = []
-    while job := store.next_waiting(taken, 0.0):
+    while job := store.next_waiting(PIPELINE, taken, 0.0):
         assert store.position(job) == len(taken)
         taken.append(job.id)
     assert taken == ["first", "second", "low"]
@@ -79,7 +79,7 @@ def test_after_the_end_of_the_process_running_jobs_wait_in_their_place(store: Jo
     store.start("a", 1.0)
     store.complete("c", [PNG], "[]", 1.0)
     assert store.recover(5, 2.0) == (1, 0)
-    first = store.next_waiting([], 2.0)
+    first = store.next_waiting(PIPELINE, [], 2.0)
     assert first is not None
     assert (first.id, first.attempts, first.started) == ("a", 1, None)
     assert state(store, "c") == "COMPLETED"
@@ -122,7 +122,7 @@ def test_results_expire_after_their_retention_and_jobs_after_their_ttl(store: Jo
     assert store.remove_expired(15.0) == ["done"]
     assert store.files("done") == ()
     assert store.find("waits", 99.9)
-    assert store.next_waiting([], 100.0) is None
+    assert store.next_waiting(PIPELINE, [], 100.0) is None
     assert store.remove_expired(100.0) == ["waits"]
 
 

@@ -267,3 +267,18 @@ def test_sigterm_gives_up_what_still_runs_after_drain_seconds(
         assert runs.result().status_code == 503
         assert "shutting down" in message(runs.result())
         assert running.wait_exit() == 0
+
+
+def test_a_second_signal_gives_up_what_still_runs(
+    tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
+) -> None:
+    with fake_server(tmp_path, DRAIN_SECONDS=600) as running:
+        runs = clients.submit(post, running)
+        step_gate.wait_reached()
+        running.process.send_signal(signal.SIGINT)
+        wait_until(lambda: "finishing the running jobs" in running.log)
+        running.process.send_signal(signal.SIGINT)
+        assert runs.result().status_code == 503
+        assert "shutting down" in message(runs.result())
+        assert running.wait_exit() == 0
+        assert "Traceback" not in running.log
