@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import ClassVar, Self
 
@@ -13,6 +14,9 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.validation import plain_reason
+
+_ALIKE = 0.85
+"""Part of their letters that two names share where one may be a slip for the other."""
 
 
 class SettingsError(Exception):
@@ -63,6 +67,14 @@ class EnvironmentSettings(BaseSettings):
             return cls(**given)  # type: ignore[arg-type]  # pydantic checks them
         except ValidationError as error:
             raise SettingsError(_explain(error, cls.remedies)) from None
+
+    @classmethod
+    def misspelt(cls) -> Mapping[str, str]:
+        """Variables that are no setting but look like one, and the settings that they look like."""
+        names = [name.upper() for name in cls.model_fields]
+        others = os.environ.keys() - set(names)  # noqa: TID251  # see above
+        near = {name: get_close_matches(name, names, 1, _ALIKE) for name in sorted(others)}
+        return {name: found[0] for name, found in near.items() if found}
 
 
 @contextmanager

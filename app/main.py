@@ -38,6 +38,8 @@ from app.routes.paths import PlainPaths
 from app.settings import DoorName, Settings
 from app.telemetry import start_tracing
 
+logger = logging.getLogger(__name__)
+
 
 def create_app(
     settings: Settings, backend: Backend | None = None, more_doors: Sequence[Door] = ()
@@ -163,6 +165,8 @@ def create_app_from_environment(first_worker: WorkerProcess | None = None) -> Fa
     with exit_on(SettingsError):
         settings = Settings.from_environment()
         configure_logging(settings)
+        for name, meant in Settings.misspelt().items():
+            logger.warning("%s is no setting of this service: was %s meant?", name, meant)
         return create_app(settings, LocalService(settings, first_worker=first_worker))
 
 

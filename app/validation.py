@@ -53,6 +53,10 @@ def reworded(issue: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: issue[key] for key in ("loc", "msg", "type")}
     if issue["type"] == "model_attributes_type" and issue["loc"] == ("body",):
         kept["msg"] = "Send a JSON object, with Content-Type: application/json."
+    elif issue["type"] == "json_invalid":
+        kept["msg"] += f": {issue['ctx']['error']}"
+    elif "Expected UploadFile" in issue["msg"]:
+        kept["msg"] = "Send a file; with curl: -F image=@picture.png"
     return kept
 
 

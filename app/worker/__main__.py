@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from app.worker.process import die_with_parent
+from app.worker.process import die_with_parent, ignore_group_signals
 
 if __name__ == "__main__":
-    die_with_parent(int(sys.argv[2]))  # before anything that takes time
+    # Before anything that takes time.
+    die_with_parent(int(sys.argv[2]))
+    ignore_group_signals()
     from app.worker.main import main
 
     sys.exit(main(int(sys.argv[1])))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -97,7 +98,11 @@ class Hub:
     """
 
     def __init__(
-        self, limits: RowLimits, activate: Callable[[Loras], None], threads: Threads
+        self,
+        limits: RowLimits,
+        activate: Callable[[Loras], None],
+        threads: Threads,
+        most_adapters: int = sys.maxsize,
     ) -> None:
         """Prepare.
 
@@ -105,10 +110,12 @@ class Hub:
             limits: rows per call.
             activate: puts a set of adapters on the networks; cheap if it is on already.
             threads: those of each call.
+            most_adapters: that stay loaded. With more in turns, each step would load some.
         """
         self._limits = limits
         self._activate = activate
         self._threads = threads
+        self._most_adapters = most_adapters
         self._new: deque[Task] = deque()
         self._steps = Lane(limits.policy.useful_elements, divides=False, pads=True)
         self._decodings = Lane(limits.policy.decoded, divides=True, pads=False)
@@ -156,7 +163,7 @@ class Hub:
         """Begin tasks, but hold those under way up for no longer than a step takes."""
         is_idle = not self._steps.tasks and not self._decodings.tasks
         end = time.perf_counter() + (math.inf if is_idle else self._step_seconds)
-        while self._new and self._has_room():
+        while self._new and self._has_room() and self._finds_adapters(self._new[0]):
             task = self._new.popleft()
             task.greenlet = greenlet(task.body)
             # Else it begins with an empty one, in which PyTorch's settings are the default ones.
@@ -171,6 +178,13 @@ class Hub:
             return True
         under_way = sum(self._elements_of(task.parked) for task in self._steps.tasks)
         return under_way < FULL * self._steps.elements
+
+    def _finds_adapters(self, task: Task) -> bool:
+        """Whether its adapters can stay loaded beside those of the tasks under way."""
+        under_way = (*self._steps.tasks, *self._decodings.tasks)
+        used = {repo for other in under_way for repo, _ in other.loras}
+        own = {repo for repo, _ in task.loras}
+        return not (used and own) or len(used | own) <= self._most_adapters
 
     def _elements_of(self, step: Call) -> int:
         """Size of a step's latents; one that cannot be merged fills a forward by itself."""

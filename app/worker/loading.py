@@ -44,7 +44,7 @@ def assemble(loaded: LoadedPipeline, settings: Settings) -> Parts:
     rows = RowLimits(policy_for(loaded, settings.max_batch_rows))
     # Compiled networks choose for themselves, and must not be looked into.
     threads = Threads(adapt=loaded.device.type == "cpu" and not loaded.active.names)
-    hub = Hub(rows, shelf.activate, threads)
+    hub = Hub(rows, shelf.activate, threads, settings.lora_cache)
     copies = Copies(loaded.pipe, hub if rows.policy.merge else None)
     generator = Generator(loaded, shelf, copies)
     return Parts(loaded, rows, hub, generator, _safety_checker(settings, loaded))

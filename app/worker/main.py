@@ -16,7 +16,6 @@ from app.settings import Settings
 from app.worker.inbox import Inbox
 from app.worker.log import log_to, quieten_transformers
 from app.worker.process import (
-    ignore_group_signals,
     keep_compiled,
     let_idle_threads_sleep,
 )
@@ -26,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 def main(descriptor: int) -> int:
     """Serve the API process at the other end of a socket; the process's exit code."""
-    ignore_group_signals()
     let_idle_threads_sleep()
     import torch  # noqa: F401  # takes seconds and needs no settings, which may be late
 

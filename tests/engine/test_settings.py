@@ -98,3 +98,13 @@ def test_a_deployments_settings_are_explained_in_one_line(
         settings.from_environment()
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_a_slip(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QUEUE_LIMT", "AUTHTOKEN", "MAX_STEP", "HOSTNAME", "HOME", "MODEL", "PATH"):
+        monkeypatch.setenv(name, "1")
+    assert Settings.misspelt() == {
+        "AUTHTOKEN": "AUTH_TOKEN",
+        "MAX_STEP": "MAX_STEPS",
+        "QUEUE_LIMT": "QUEUE_LIMIT",
+    }

@@ -133,6 +133,22 @@ def test_wrong_settings_end_it_with_one_line(command: list[str]) -> None:
     assert "MODEL_ID is not set" in run.stderr
 
 
+def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        given = {"PIPELINE": "text-to-image", "MODEL_ID": "demo", "HOST": "127.0.0.1", "PORT": port}
+        run = subprocess.run(
+            [sys.executable, "-m", "app"],
+            cwd=ROOT,
+            env=os.environ | given,
+            capture_output=True,
+            text=True,
+        )
+    assert run.returncode == 1
+    assert f"error: HOST=127.0.0.1 PORT={port} cannot be listened on" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_kill_9_of_the_worker_costs_no_request(
     tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
 ) -> None:

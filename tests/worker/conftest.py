@@ -105,11 +105,13 @@ class Serving:
     pipe: Any
     policy: BatchPolicy = field(default_factory=BatchPolicy)
     activate: Callable[[Loras], None] = lambda loras: None
+    most_adapters: int = 100
     outcomes: list[Any] = field(default_factory=list)
     forwards: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.hub = Hub(RowLimits(self.policy), self.activate, Threads(adapt=False))
+        limits, threads = RowLimits(self.policy), Threads(adapt=False)
+        self.hub = Hub(limits, self.activate, threads, self.most_adapters)
         self.copies = Copies(self.pipe, self.hub)
 
     def add(self, request: Request) -> Task:

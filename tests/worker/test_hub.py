@@ -264,6 +264,28 @@ def test_adapters_are_those_of_the_request(pipe: Any) -> None:
     assert sorted(serving.forwards) == [2, 2, 2, 2, 2, 2, 4, 4, 4]
 
 
+def test_no_more_adapters_are_under_way_than_stay_loaded(pipe: Any) -> None:
+    loaded: list[Any] = []
+    loads: list[Any] = []
+
+    def activate(loras: Any) -> None:
+        for lora in loras:
+            if lora in loaded:
+                loaded.remove(lora)
+            else:
+                loads.append(lora)
+            loaded.append(lora)
+        del loaded[:-2]
+
+    serving = Serving(pipe, activate=activate, most_adapters=2)
+    requests = [quick(seed, 4) for seed in range(5)]
+    for request, name in zip(requests, "abcda", strict=True):
+        request.loras = ((name, 1.0),)
+    outcomes = serving.serve(requests)
+    assert not any(isinstance(outcome, Exception) for outcome in outcomes)
+    assert len(loads) <= 2 * len(requests)  # not once for each step
+
+
 def test_an_unknown_denoiser_takes_turns(
     pipe: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
