@@ -104,7 +104,9 @@ class Settings(EnvironmentSettings):
         "", description="Device of the safety checker (cuda, cuda:1, cpu, …); default the model's."
     )
 
-    queue_limit: int = Field(64, ge=0, le=100_000, description="Jobs that may wait.")
+    queue_limit: int = Field(
+        64, ge=0, le=100_000, description="Jobs that may wait, beside those at the worker."
+    )
     request_timeout: float = Field(
         600.0, gt=0, le=604_800, description="Seconds a request may take, queueing included."
     )

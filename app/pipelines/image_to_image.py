@@ -18,7 +18,7 @@ class ImageToImageParams(PromptParams):
         "own default. At most the server's MAX_STEPS.",
     )
     strength: float = Field(
-        0.8, ge=0, le=1, description="How much to change: 0 keeps the image, 1 ignores it."
+        0.8, ge=0, le=1, description="How much to change: 0 keeps most of the image, 1 ignores it."
     )
     image_guidance_scale: float = Field(
         1.5,
