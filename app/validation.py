@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from app.errors import FieldInvalid
 from app.pipelines.base import Params, Pipeline
+
+_PLAIN_NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
+"""Field names that can be put into a header."""
+_NAMED = 5
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -32,6 +38,17 @@ def validated(model: type[Model], fields: Mapping[str, object]) -> Model:
         return model.model_validate(fields)
     except ValidationError as error:
         raise refusal(error.errors()) from error
+
+
+def ignored_fields(given: Iterable[str], known: Collection[str]) -> list[str]:
+    """A warning for each field that a request has in vain, such as a slip; for some of many."""
+    unknown = [name for name in given if name not in known and _PLAIN_NAME.fullmatch(name)]
+    return [f"{name} is no field and was ignored{_hint(name, known)}" for name in unknown[:_NAMED]]
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f": {near[0]} is one" if near else ""
 
 
 def sized(

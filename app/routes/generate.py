@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, Response, Security, UploadFile
@@ -19,6 +20,7 @@ from app.routes.serve import serve, served_headers
 from app.routes.urls import answers_by_url, publish
 from app.schemas import HTTPError, ImageResponse, VideoResponse
 from app.settings import DoorName
+from app.validation import ignored_fields
 
 ERRORS = (400, 401, 500, 503)
 
@@ -55,7 +57,7 @@ def _extra(pipeline: Pipeline) -> dict[str, Any]:
 
 def _json_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, params: Params) -> Response:
-        return await _serve(request, params, None)
+        return await _serve(request, params, None, await request.json())
 
     # The real type is known only here; FastAPI reads it from the annotation.
     generate.__annotations__["params"] = pipeline.params
@@ -70,15 +72,19 @@ def _form_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, form: Any) -> Response:
         fields = form.model_dump(exclude={"image"}, exclude_unset=True)
         params = pipeline.params.model_validate(fields)
-        return await _serve(request, params, await form.image.read())
+        return await _serve(request, params, await form.image.read(), await request.form())
 
     generate.__annotations__["form"] = Annotated[form, Form(media_type="multipart/form-data")]
     return generate
 
 
-async def _serve(request: Request, params: Params, upload: bytes | None) -> Response:
+async def _serve(
+    request: Request, params: Params, upload: bytes | None, given: Iterable[str]
+) -> Response:
     by_url = answers_by_url(request)
     served = await serve(request, params, upload, door=DoorName.LIVEPEER)
     output = await publish(request, served.output) if by_url else served.output
     content = await asyncio.to_thread(document, output)  # all files in base64
-    return json_response(content, served_headers(served))
+    known = {*type(params).model_fields, "image"} if upload else type(params).model_fields.keys()
+    warnings = (*served.warnings, *ignored_fields(given, known))
+    return json_response(content, served_headers(replace(served, warnings=warnings)))

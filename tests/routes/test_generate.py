@@ -318,3 +318,23 @@ def test_the_clients_request_id_comes_back(client: httpx.Client) -> None:
     assert response.headers["x-request-id"] == "order-66"
     other = client.post("/text-to-image", json=SMALL, headers={"X-Request-Id": "bad id\t"})
     assert len(other.headers["x-request-id"]) == 32
+
+
+def test_fields_that_are_slips_are_warned_of(make_client: MakeClient) -> None:
+    body = {"prompt": "a", "width": 16, "height": 16, "sede": 3, "num_inference_steps": 2}
+    answer = make_client().post("/text-to-image", json=body | {'"\r\n\u00e9': 1})
+    assert answer.status_code == 200
+    assert answer.headers["warning"] == '199 - "sede is no field and was ignored: seed is one"'
+    form = {"prompt": "a", "num_inference_steps": "2", "strenght": "0.5"}
+    client = make_client(pipeline="image-to-image")
+    answer = client.post("/image-to-image", data=form, files={"image": picture()})
+    assert answer.status_code == 200
+    assert (
+        '199 - "strenght is no field and was ignored: strength is one"' in answer.headers["warning"]
+    )
+
+
+def test_the_fields_of_a_route_are_not_warned_of(make_client: MakeClient) -> None:
+    given = {"prompt": "a", "model_id": "", "safety_check": False, "num_inference_steps": 2}
+    answer = make_client().post("/text-to-image", json=given | {"width": 16, "height": 16})
+    assert "warning" not in answer.headers
