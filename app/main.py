@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -41,15 +41,19 @@ from app.telemetry import start_tracing
 logger = logging.getLogger(__name__)
 
 
+MoreDoors = Callable[[Runner, JobServices], Sequence[Door]]
+"""Protocols beside those that DOORS names, made with what serves those."""
+
+
 def create_app(
-    settings: Settings, backend: Backend | None = None, more_doors: Sequence[Door] = ()
+    settings: Settings, backend: Backend | None = None, more_doors: MoreDoors | None = None
 ) -> FastAPI:
     """The application that serves the pipeline of `settings`.
 
     Args:
         settings: the configuration.
         backend: what runs the jobs; by default a worker process on this machine.
-        more_doors: protocols beside those that DOORS names.
+        more_doors: further protocols.
 
     Raises:
         SettingsError: a setting asks for packages that are not installed.
@@ -92,7 +96,9 @@ def create_app(
     app.include_router(metrics_door.router(metrics))
     app.include_router(MediaDoor(shelf, codecs).router())
     app.include_router(events.EventsDoor(runner, services.queue).router())
-    doors = [*_doors(runner, services, codecs, activity, log_tail), *more_doors]
+    doors = _doors(runner, services, codecs, activity, log_tail)
+    if more_doors:
+        doors += more_doors(runner, services)
     for door in doors:
         app.include_router(door.router)
     errors = ErrorTable(settings.overload_status, [door.dialect for door in doors if door.dialect])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from app.engine.runner import Runner
 from app.jobs.outbound import Outbound
@@ -12,6 +15,8 @@ from app.jobs.publishing import Publisher
 from app.jobs.queue import JobQueue
 from app.media.shelf import MediaShelf
 from app.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 HOUR = 3600.0
 
@@ -37,6 +42,7 @@ class JobServices:
     ) -> None:
         """Compose; `clock` counts seconds since 1970."""
         self._backend = runner.backend
+        self._data_dir = runner.settings.data_dir
         self._shelf = shelf
         self.publisher = Publisher(shelf)
         self.outbound = Outbound(allow_private=runner.settings.allow_private_urls)
@@ -45,6 +51,7 @@ class JobServices:
 
     async def start(self) -> None:
         """Take up what an earlier process left. The backend has been started."""
+        _warn_of_folder(self._data_dir)
         await self.queue.start()
         self._sweeping = asyncio.create_task(self._shelf.sweep_for_ever())
 
@@ -64,3 +71,12 @@ class JobServices:
         if self._sweeping:
             self._sweeping.cancel()
         await asyncio.to_thread(self._shelf.close)
+
+
+def _warn_of_folder(folder: Path) -> None:
+    """Say at the start what the first job would be told; the other doors need no folder."""
+    place = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        logger.warning(
+            "DATA_DIR=%s cannot be written: asynchronous jobs and media by URL are refused", folder
+        )

@@ -35,10 +35,10 @@ LONGEST_WAIT = 100 * SECOND
 class RemoteJobsDoor:
     """Queues jobs at the host and tells what it says of them."""
 
-    def __init__(self, runner: Runner, calls: RemoteCalls) -> None:
+    def __init__(self, runner: Runner, outbound: Outbound, calls: RemoteCalls) -> None:
         self._runner = runner
+        self._outbound = outbound
         self._calls = calls
-        self._outbound = Outbound(allow_private=runner.settings.allow_private_urls)
         self._news = News()
 
     def door(self) -> Door:

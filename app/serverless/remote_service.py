@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from app.engine.runner import Runner
+from app.jobs.services import JobServices
 from app.main import create_app
-from app.media.pool import CodecPool
+from app.routes.door import Door
 from app.serverless.remote import RemoteBackend, RemoteCalls
 from app.serverless.remote_jobs import RemoteJobsDoor
 from app.settings import DoorName, Settings
@@ -20,5 +21,8 @@ def create_remote_app(settings: Settings, calls: RemoteCalls) -> FastAPI:
     doors = tuple(name for name in settings.doors if name is not DoorName.RUNPOD)
     settings = settings.model_copy(update={"doors": doors})
     backend = RemoteBackend(settings, calls)
-    jobs = RemoteJobsDoor(Runner(settings, backend, CodecPool()), calls)
-    return create_app(settings, backend, [jobs.door()])
+
+    def doors_of(runner: Runner, services: JobServices) -> list[Door]:
+        return [RemoteJobsDoor(runner, services.outbound, calls).door()]
+
+    return create_app(settings, backend, doors_of)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +140,19 @@ def test_a_disk_that_takes_no_writes_is_said_to_whoever_asks(make_settings: Make
             assert (await queue.get(job.id)).state is JobState.FAILED
 
     asyncio.run(main())
+
+
+def test_a_folder_that_is_none_is_said_at_the_start(
+    make_settings: MakeSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+
+    async def main(folder: Path) -> None:
+        async with running(make_settings(data_dir=folder)):
+            pass
+
+    asyncio.run(main(tmp_path / "file" / "data"))
+    assert "file/data cannot be written: asynchronous jobs" in caplog.text
+    caplog.clear()
+    asyncio.run(main(tmp_path / "to" / "be" / "made"))
+    assert "cannot be written" not in caplog.text
