@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from app.engine.channel import Channel
@@ -50,12 +49,7 @@ class WorkerProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
         self.end()
 
