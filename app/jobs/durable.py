@@ -41,7 +41,8 @@ class JobOrder:
         retention: seconds that its result is kept.
         result_limit: largest result, in encoded bytes, that is answered in one piece.
         urls: whether the result is answered by URL.
-        base_url: where clients reach this service, for such URLs.
+        base_url: where clients reach this service, for such URLs; empty where they are told of
+            none, and too large a result is a failure.
     """
 
     params: Params

@@ -22,7 +22,7 @@ def check_png(data: bytes) -> None:
     """
     place = 8
     for _ in range(MOST_PARTS):
-        if place >= len(data):
+        if place >= len(data) or data.startswith(b"IEND", place + 4):
             return
         place += 12 + int.from_bytes(data[place : place + 4])
     raise _too_many("PNG")

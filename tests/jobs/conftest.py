@@ -26,6 +26,7 @@ def make_order(**values: object) -> JobOrder:
     usual: dict[str, object] = {
         "image": None,
         "door": "test",
+        "base_url": "http://test",
         "execution_timeout": 600.0,
         "ttl": DAY,
         "retention": 1800.0,

@@ -54,6 +54,7 @@ def test_the_usual_number_of_parts() -> None:
     pixels = zlib.compress(bytes(8 * 25))
     each = b"".join(b"".join(chunk(b"IDAT", pixels[i : i + 1])) for i in range(len(pixels)))
     assert not decode_image(png(each), max_pixels=100).any()
+    assert not decode_image(png(PIXELS) + bytes(MANY), max_pixels=100).any()
     filled = JPEG[:2] + b"\xff" * 1000 + JPEG[2:]
     assert np.array_equal(decode_image(filled, max_pixels=100), decode_image(JPEG, max_pixels=100))
 
