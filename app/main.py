@@ -40,7 +40,6 @@ from app.telemetry import start_tracing
 
 logger = logging.getLogger(__name__)
 
-
 MoreDoors = Callable[[Runner, JobServices], Sequence[Door]]
 """Protocols beside those that DOORS names, made with what serves those."""
 

@@ -180,10 +180,10 @@ class Supervisor:
         """Start a worker, or take the one that runs already, and tell it what to serve."""
         worker, self._first = self._first or WorkerProcess.start(self._command), None
         try:
-            hear = (asyncio.get_running_loop(), worker.channel, self._hear)
+            loop, lose = asyncio.get_running_loop(), partial(self._lose, died)
             threading.Thread(
                 target=_listen,
-                args=(*hear, partial(self._lose, died)),
+                args=(loop, worker.channel, self._hear, lose),
                 name="worker-listener",
                 daemon=True,
             ).start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -57,7 +57,8 @@ def _extra(pipeline: Pipeline) -> dict[str, Any]:
 
 def _json_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, params: Params) -> Response:
-        return await _serve(request, params, None, await request.json())
+        ignored = ignored_fields(await request.json(), pipeline.params.model_fields)
+        return await _serve(request, params, None, ignored)
 
     # The real type is known only here; FastAPI reads it from the annotation.
     generate.__annotations__["params"] = pipeline.params
@@ -72,19 +73,19 @@ def _form_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, form: Any) -> Response:
         fields = form.model_dump(exclude={"image"}, exclude_unset=True)
         params = pipeline.params.model_validate(fields)
-        return await _serve(request, params, await form.image.read(), await request.form())
+        ignored = ignored_fields(await request.form(), type(form).model_fields)
+        return await _serve(request, params, await form.image.read(), ignored)
 
     generate.__annotations__["form"] = Annotated[form, Form(media_type="multipart/form-data")]
     return generate
 
 
 async def _serve(
-    request: Request, params: Params, upload: bytes | None, given: Iterable[str]
+    request: Request, params: Params, upload: bytes | None, warnings: Sequence[str]
 ) -> Response:
     by_url = answers_by_url(request)
     served = await serve(request, params, upload, door=DoorName.LIVEPEER)
     output = await publish(request, served.output) if by_url else served.output
     content = await asyncio.to_thread(document, output)  # all files in base64
-    known = {*type(params).model_fields, "image"} if upload else type(params).model_fields.keys()
-    warnings = (*served.warnings, *ignored_fields(given, known))
-    return json_response(content, served_headers(replace(served, warnings=warnings)))
+    served = replace(served, warnings=(*served.warnings, *warnings))
+    return json_response(content, served_headers(served))
