@@ -41,4 +41,7 @@ def _check_address(host: str, port: int) -> None:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
     except OSError as error:
-        sys.exit(f"error: HOST={host} PORT={port} cannot be listened on ({error.strerror}).")
+        sys.exit(
+            f"error: HOST={host} PORT={port} cannot be listened on ({error.strerror}): set others, "
+            "or end what listens there."
+        )
