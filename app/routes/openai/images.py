@@ -105,7 +105,8 @@ async def _serve(
         )
         by_url = options.response_format is ResponseFormat.URL
         output = await publish(request, served.output) if by_url else served.output
-        body = ImageAnswer(kind, options, served.job).whole(output.images)
+        answer = ImageAnswer(kind, options, served.job)
+        body = await asyncio.to_thread(answer.whole, output.images)  # all files in base64
         return json_response(body, served_headers(served))
     job = await runner.submit(
         params,
