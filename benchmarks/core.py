@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from app.engine.job import JobOptions
 from app.engine.messages import Ready, Usage
 from app.engine.runner import Runner
 from app.engine.service import LocalService
@@ -87,9 +88,10 @@ class Core:
         pipeline = self.settings.pipeline
         params, upload = params_of(pipeline, work), upload_of(pipeline, work)
         start = time.perf_counter()
-        served = await self._runner.finish(await self._runner.submit(params, upload, door=DOOR))
+        job = await self._runner.submit(params, upload, JobOptions(DOOR))
+        served = await self._runner.finish(job)
         seconds = time.perf_counter() - start
-        job, samples = served.job, (await served.job.result()).samples
+        samples = (await job.result()).samples
         return Measured(
             seconds=seconds,
             inference_seconds=job.inference_seconds,

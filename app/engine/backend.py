@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from app.engine.job import Job
+from app.engine.job import Job, JobOptions
 from app.engine.messages import Inputs, Ready, Usage
 
 
@@ -47,27 +47,13 @@ class Status:
 class Backend(Protocol):
     """Runs jobs."""
 
-    def submit(
-        self,
-        inputs: Inputs,
-        image: memoryview | None,
-        *,
-        door: str,
-        job_id: str | None = None,
-        preview_every: int = 0,
-        time_limit: float | None = None,
-        runs_alone: bool = False,
-    ) -> Job:
+    def submit(self, inputs: Inputs, image: memoryview | None, options: JobOptions) -> Job:
         """Accept a job.
 
         Args:
             inputs: what to generate.
             image: bytes of the input image, where there is one.
-            door: name of the protocol, for the logs.
-            job_id: id that the client chose; a taken one is replaced.
-            preview_every: bring a preview with every n-th step; 0 for none.
-            time_limit: seconds it may take, queueing included; REQUEST_TIMEOUT if None.
-            runs_alone: not to run it beside others: it may have ended a worker.
+            options: how to treat the job.
 
         Raises:
             Overloaded: there is no room; ShuttingDown: there will be none.

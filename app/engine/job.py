@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -81,6 +82,25 @@ class Progress:
     preview: memoryview | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How a job is to be treated, whatever it generates.
+
+    Attributes:
+        door: name of the protocol, for the logs.
+        job_id: id that the client chose; a taken one is replaced.
+        preview_every: bring a preview with every n-th step; 0 for none.
+        time_limit: seconds it may take, queueing included; REQUEST_TIMEOUT if None.
+        runs_alone: not to run it beside others: it may have ended a worker.
+    """
+
+    door: str
+    job_id: str | None = None
+    preview_every: int = 0
+    time_limit: float | None = None
+    runs_alone: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One generation and all that is known of it. Times are seconds of the service's clock.
@@ -118,6 +138,33 @@ class Job:
     usage: Usage = field(default_factory=Usage)
     _outcome: asyncio.Future[Generation] = field(default_factory=asyncio.Future)
     _watchers: list[asyncio.Queue[Progress]] = field(default_factory=list)
+
+    @classmethod
+    def accepted(
+        cls,
+        inputs: Inputs,
+        image: memoryview | None,
+        options: JobOptions,
+        *,
+        now: float,
+        request_timeout: float,
+        find: Callable[[str], object],
+    ) -> Job:
+        """A new job; `find` tells whether there is another one of an id."""
+        job_id = options.job_id
+        if job_id is None or find(job_id):
+            job_id = uuid.uuid4().hex
+        seconds = request_timeout if options.time_limit is None else options.time_limit
+        return cls(
+            job_id,
+            options.door,
+            inputs,
+            image,
+            created=now,
+            deadline=now + seconds,
+            preview_every=options.preview_every,
+            runs_alone=options.runs_alone,
+        )
 
     @property
     def steps(self) -> int:

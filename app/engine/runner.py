@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from app.diffusion.profiles import ASSUMED_STEPS, profile_for
 from app.engine.admission import Admission
 from app.engine.backend import Backend
-from app.engine.job import Generation, Job, Sample
+from app.engine.job import Generation, Job, JobOptions, Sample
 from app.engine.messages import Inputs
 from app.engine.metadata import png_text
 from app.engine.records import (
@@ -123,44 +123,28 @@ class Runner:
         self,
         params: Params,
         upload: bytes | None,
+        options: JobOptions,
         *,
-        door: str,
-        job_id: str | None = None,
-        preview_every: int = 0,
         size: tuple[int, int] | None = None,
-        time_limit: float | None = None,
-        runs_alone: bool = False,
     ) -> Job:
         """Check a request and queue it.
 
         Args:
             params: of the loaded pipeline.
             upload: bytes of the input image's file, where the pipeline takes one.
-            door: name of the protocol, for the logs.
-            job_id: id that the client chose; a taken one is replaced.
-            preview_every: bring a preview with every n-th step; 0 for none.
+            options: how to treat the job.
             size: (width, height) to bring the input image to, where params have none; its own
                 if None.
-            time_limit: seconds it may take, queueing included; REQUEST_TIMEOUT if None.
-            runs_alone: not to run it beside others: it may have ended a worker.
 
         Raises:
             BadRequest: what is wrong with the request.
             Overloaded: there is no room.
             ModelNotLoaded: there will be no worker.
         """
-        with self.telling_refusals(door):
+        with self.telling_refusals(options.door):
             self.backend.check_room()  # before a large image is decoded for nothing
             inputs, image = await self._prepare(params, upload, size)
-            return self.backend.submit(
-                inputs,
-                None if image is None else image.data,
-                door=door,
-                job_id=job_id,
-                preview_every=preview_every,
-                time_limit=time_limit,
-                runs_alone=runs_alone,
-            )
+            return self.backend.submit(inputs, None if image is None else image.data, options)
 
     @contextmanager
     def telling_refusals(self, door: str) -> Iterator[None]:

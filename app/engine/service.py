@@ -6,12 +6,11 @@ import asyncio
 import logging
 import math
 import time
-import uuid
 from collections.abc import Callable, Sequence
 
 from app import errors
 from app.engine.backend import Health, Status
-from app.engine.job import Generation, Job, Progress, State
+from app.engine.job import Generation, Job, JobOptions, Progress, State
 from app.engine.messages import (
     Cancel,
     Cancelled,
@@ -77,24 +76,17 @@ class LocalService:
         self._supervisor.start()
         self._ticker = asyncio.create_task(self._tick())
 
-    def submit(
-        self,
-        inputs: Inputs,
-        image: memoryview | None,
-        *,
-        door: str,
-        job_id: str | None = None,
-        preview_every: int = 0,
-        time_limit: float | None = None,
-        runs_alone: bool = False,
-    ) -> Job:
-        """Accept a job; see `Backend.submit`. A taken `job_id` is replaced by a new one."""
+    def submit(self, inputs: Inputs, image: memoryview | None, options: JobOptions) -> Job:
+        """Accept a job; see `Backend.submit`."""
         self.check_room()
-        now = self._clock()
-        if job_id is None or self.find(job_id):
-            job_id = uuid.uuid4().hex
-        deadline = now + (self._settings.request_timeout if time_limit is None else time_limit)
-        job = Job(job_id, door, inputs, image, now, deadline, preview_every, runs_alone=runs_alone)
+        job = Job.accepted(
+            inputs,
+            image,
+            options,
+            now=self._clock(),
+            request_timeout=self._settings.request_timeout,
+            find=self.find,
+        )
         self._queue.add(job)
         self._dispatch()
         return job

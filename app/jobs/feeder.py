@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from app import errors
 from app.engine.backend import Health
-from app.engine.job import Job
+from app.engine.job import Job, JobOptions
 from app.engine.messages import Ready
 from app.engine.runner import Runner
 from app.jobs.bell import Bell, heard_within
@@ -144,15 +144,14 @@ class Feeder:
         except ValidationError as error:
             reason = describe_issues(error.errors())
             raise errors.BadRequest(f"The job no longer fits {pipeline.name}: {reason}.") from error
-        return await self._runner.submit(
-            params,
-            image,
-            door=durable.door,
+        options = JobOptions(
+            durable.door,
             job_id=_engine_id(durable),
             preview_every=int(self._runner.settings.previews),
             time_limit=math.inf,  # it has its own, from its start
             runs_alone=durable.attempts > 0,
         )
+        return await self._runner.submit(params, image, options)
 
     async def _follow(self, run: QueuedRun) -> None:
         """See a job through to its end, and have the next one fed."""

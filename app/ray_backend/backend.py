@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from app.engine.backend import Health, Status
-from app.engine.job import Job, Progress, State
+from app.engine.job import Job, JobOptions, Progress, State
 from app.engine.messages import Ready
 from app.errors import JobFailed, WorkerDied
 from app.ray_backend.messages import FromReplica, Moved, Painted, Refused, ReplicaOrder
@@ -132,14 +132,14 @@ class RayBackend(JobsElsewhere):
                 job.update(Progress(State.QUEUED))
 
     async def _paint_once(self, job: Job) -> Pixels:
-        order = ReplicaOrder(
+        image = None if job.image is None else job.image.tobytes()
+        options = JobOptions(
+            job.door,
             job_id=f"{job.id}.{job.attempts}",  # an earlier attempt may still be ending somewhere
-            door=job.door,
-            inputs=job.inputs,
-            image=None if job.image is None else job.image.tobytes(),
             preview_every=job.preview_every,
-            seconds=job.deadline - self._clock(),
+            time_limit=job.deadline - self._clock(),
         )
+        order = ReplicaOrder(job.inputs, image, options)
         async with aclosing(self._replicas.paint(order)) as messages:
             async for message in messages:
                 match message:

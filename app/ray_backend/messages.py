@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.engine.job import Progress
+from app.engine.job import JobOptions, Progress
 from app.engine.messages import Inputs, Usage
 from app.errors import RunnerError
 from app.serverless.elsewhere import Pixels
@@ -14,18 +14,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ReplicaOrder:
-    """One job for a replica; see `app.engine.backend.Backend.submit`.
+    """One job for a replica; see `app.engine.backend.Backend.submit`."""
 
-    Attributes:
-        seconds: that it may take from now on.
-    """
-
-    job_id: str
-    door: str
     inputs: Inputs
     image: bytes | None
-    preview_every: int
-    seconds: float
+    options: JobOptions
 
     @property
     def rows(self) -> int:

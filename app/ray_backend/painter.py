@@ -53,7 +53,8 @@ class Painter:
             ShuttingDown: this replica is about to end; another will take the job.
         """
         try:
-            job = self._submit(order)
+            image = None if order.image is None else memoryview(order.image)
+            job = self._service.submit(order.inputs, image, order.options)
         except ShuttingDown:
             raise
         except RunnerError as error:
@@ -73,16 +74,6 @@ class Painter:
         """
         if error := self._service.status().error:
             raise ModelNotLoaded(error)
-
-    def _submit(self, order: ReplicaOrder) -> Job:
-        return self._service.submit(
-            order.inputs,
-            None if order.image is None else memoryview(order.image),
-            door=order.door,
-            job_id=order.job_id,
-            preview_every=order.preview_every,
-            time_limit=order.seconds,
-        )
 
 
 async def _follow(job: Job) -> AsyncGenerator[FromReplica]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
+from app.engine.job import JobOptions
 from app.engine.runner import Runner, Served
 from app.media.formats import LOSSLESS, Encoding
 from app.pipelines.base import Params
@@ -25,22 +26,20 @@ async def serve(
 
     Args:
         request: its id becomes the job's.
-        params, upload, door, size: see `Runner.submit`.
+        params, upload, size: see `Runner.submit`.
+        door: see `JobOptions`.
         encoding, with_frames: see `Runner.finish`.
 
     Raises:
         RunnerError: what is wrong with it, or went wrong.
     """
     runner: Runner = request.app.state.runner
-    request_id: str = request.state.request_id
-    job = await runner.submit(
-        params,
-        upload,
-        door=door,
-        job_id=request_id,
+    options = JobOptions(
+        door,
+        job_id=request.state.request_id,
         preview_every=int(runner.settings.previews),  # for those who watch its events
-        size=size,
     )
+    job = await runner.submit(params, upload, options, size=size)
     request.state.request_id = job.id
     finishing = runner.finish(job, encoding, with_frames=with_frames)
     return await unless_client_leaves(request, finishing, lambda: runner.backend.cancel(job.id))

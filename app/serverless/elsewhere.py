@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from app import errors
-from app.engine.job import Generation, Job, State
+from app.engine.job import Generation, Job, JobOptions, State
 from app.engine.messages import Inputs
 from app.settings import Settings
 
@@ -62,27 +61,20 @@ class JobsElsewhere(ABC):
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closed = False
 
-    def submit(
-        self,
-        inputs: Inputs,
-        image: memoryview | None,
-        *,
-        door: str,
-        job_id: str | None = None,
-        preview_every: int = 0,
-        time_limit: float | None = None,
-        runs_alone: bool = False,  # noqa: ARG002  # it is the host's worker that would die
-    ) -> Job:
-        """Accept a job; see `Backend.submit`."""
+    def submit(self, inputs: Inputs, image: memoryview | None, options: JobOptions) -> Job:
+        """Accept a job; see `Backend.submit`. Whether it runs alone is the hosts' affair."""
         self.check_room()
-        if job_id is None or job_id in self._tasks:
-            job_id = uuid.uuid4().hex
-        now = self._clock()
-        seconds = self._settings.request_timeout if time_limit is None else time_limit
-        job = Job(job_id, door, inputs, image, now, now + seconds, preview_every)
-        self._jobs[job_id] = job
+        job = Job.accepted(
+            inputs,
+            image,
+            options,
+            now=self._clock(),
+            request_timeout=self._settings.request_timeout,
+            find=self._tasks.get,
+        )
+        self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job))
-        self._tasks[job_id] = task
+        self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._forget(job))
         return job
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from app.engine.job import Job, State
+from app.engine.job import Job, JobOptions, State
 from app.engine.messages import Inputs
 from app.engine.runner import Runner, Served
 from app.jobs.answers import progress_output
@@ -53,7 +53,7 @@ class HostedRunner:
         runner = self.runner
         max_bytes = runner.settings.max_upload_bytes
         params, upload = await read_input(runner.pipeline, given, self._outbound, max_bytes)
-        job = await runner.submit(params, upload, door=self._door, job_id=job_id)
+        job = await runner.submit(params, upload, JobOptions(self._door, job_id))
         reporting = asyncio.create_task(self._report_progress(job, report))
         try:
             served = await self._finish(job)
@@ -70,7 +70,7 @@ class HostedRunner:
         """
         backend = self.runner.backend
         view = None if image is None else memoryview(image)
-        job = backend.submit(inputs, view, door=self._door)
+        job = backend.submit(inputs, view, JobOptions(self._door))
         try:
             generation = await job.result()
         except asyncio.CancelledError:

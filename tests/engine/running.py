@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from app.engine.backend import Health
-from app.engine.job import Job
+from app.engine.job import Job, JobOptions
 from app.engine.messages import Inputs
 from app.engine.service import LocalService
 from app.pipelines import PIPELINES
@@ -37,4 +37,4 @@ async def ready(
 def submit(service: LocalService, image: memoryview | None = None, **params: object) -> Job:
     fields = {"prompt": "a", "width": 32, "height": 32, "num_inference_steps": 2} | params
     inputs = Inputs(PIPELINE.name, PIPELINE.params(**fields), seeds=(1,))
-    return service.submit(inputs, image, door="test")
+    return service.submit(inputs, image, JobOptions("test"))

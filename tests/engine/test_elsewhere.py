@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.engine.job import Job
+from app.engine.job import Job, JobOptions
 from app.engine.messages import Inputs
 from app.errors import DeadlineExceeded, JobFailed
 from app.pipelines.text_to_image import TextToImageParams
@@ -43,7 +43,7 @@ async def never() -> Pixels:
 def run_job(settings: Settings, paint: Paint) -> None:
     async def run() -> None:
         async with asyncio.timeout(60):
-            await Hosts(settings, paint).submit(INPUTS, None, door="test").result()
+            await Hosts(settings, paint).submit(INPUTS, None, JobOptions("test")).result()
 
     asyncio.run(run())
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from app.engine import runner as runner_module
+from app.engine.job import JobOptions
 from app.engine.runner import Runner
 from app.engine.service import LocalService
 from app.errors import Overloaded
@@ -52,7 +53,7 @@ def test_an_upload_for_which_there_is_no_room_is_not_decoded(
         codecs = CodecPool()
         runner = Runner(settings, LocalService(settings), codecs)
         with pytest.raises(Overloaded):
-            await runner.submit(params, b"no image, which would be said", door="test")
+            await runner.submit(params, b"no image, which would be said", JobOptions("test"))
         codecs.close()
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.engine.job import JobOptions
 from app.errors import DataFolderUnusable, Overloaded
 from app.jobs.durable import JobState
 from app.jobs.store import JobStore
@@ -52,7 +53,7 @@ def test_one_service_a_folder(make_settings: MakeSettings) -> None:
             async with running(settings) as (runner, other):
                 with pytest.raises(DataFolderUnusable, match="in use by another service"):
                     await other.queue.submit(order())
-                job = await runner.submit(order().params, None, door="test")
+                job = await runner.submit(order().params, None, JobOptions("test"))
                 await runner.finish(job)  # the synchronous doors go on
         async with running(settings) as (_, services):
             assert (await services.queue.counts()).completed == 1
@@ -85,7 +86,7 @@ def test_a_damaged_file_leaves_the_synchronous_doors_open(make_settings: MakeSet
 
     async def main() -> None:
         async with running(settings) as (runner, services):
-            await runner.finish(await runner.submit(order().params, None, door="test"))
+            await runner.finish(await runner.submit(order().params, None, JobOptions("test")))
             with pytest.raises(DataFolderUnusable, match="not a database"):
                 await services.queue.submit(order())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.engine.backend import Health
-from app.engine.job import State
+from app.engine.job import JobOptions, State
 from app.errors import JobNotFound, ShuttingDown
 from app.jobs.durable import DurableJob, JobState
 from app.jobs.feeder import Feeder
@@ -100,7 +100,9 @@ def test_a_backlog_leaves_the_engine_to_synchronous_clients(
             jobs = [await services.queue.submit(order(seed=i)) for i in range(8)]
             await until(lambda: runner.backend.status().waiting == 1)
             # Two more find room, where the backlog alone would fill the engine.
-            direct = [await runner.submit(order().params, None, door="test") for _ in range(2)]
+            direct = [
+                await runner.submit(order().params, None, JobOptions("test")) for _ in range(2)
+            ]
             assert runner.backend.position(direct[0].id) == 1
             gate.open()
             await asyncio.gather(*(runner.finish(job) for job in direct))
@@ -121,7 +123,7 @@ def test_a_full_engine_makes_a_job_wait_not_fail(
         async with running(make_settings(queue_limit=0)) as (runner, services):
             await until(lambda: runner.backend.status().health is Health.OK)
             gate.close()
-            direct = await runner.submit(order().params, None, door="test")
+            direct = await runner.submit(order().params, None, JobOptions("test"))
             job = await services.queue.submit(order())
             looked = len(looks)
             await until(lambda: len(looks) >= looked + 2)
@@ -252,7 +254,7 @@ def test_a_job_that_an_earlier_version_accepted_is_refused_in_one_line(
 def test_a_synchronous_job_is_no_job_of_the_queue(make_settings: MakeSettings) -> None:
     async def main() -> None:
         async with running(make_settings()) as (runner, services):
-            job = await runner.submit(order().params, None, door="test")
+            job = await runner.submit(order().params, None, JobOptions("test"))
             await runner.finish(job)
             assert job.state is State.SUCCEEDED
             assert await services.queue.find(job.id) is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.engine.backend import Health
-from app.engine.job import State
+from app.engine.job import JobOptions, State
 from app.errors import JobCancelled, JobFailed, ModelNotLoaded, Overloaded, WorkerDied
 from app.ray_backend.backend import MAX_ATTEMPTS, RayBackend
 from app.ray_backend.painter import Painter
@@ -50,7 +50,7 @@ def play(settings: Settings, scenario: Scenario) -> None:
 
 def test_pixels_progress_and_previews_come_back(make_settings: MakeSettings) -> None:
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
-        job = backend.submit(inputs_of(7), None, door="test", preview_every=1)
+        job = backend.submit(inputs_of(7), None, JobOptions("test", preview_every=1))
         seen = [progress async for progress in job.watch()]
         (sample,) = (await job.result()).samples
         assert sample.pixels.shape == (64, 64, 3)
@@ -66,7 +66,7 @@ def test_pixels_progress_and_previews_come_back(make_settings: MakeSettings) -> 
 def test_a_lost_replica_costs_no_request(make_settings: MakeSettings) -> None:
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
         fleet.lose_next(2)
-        jobs = [backend.submit(inputs_of(seed), None, door="test") for seed in range(6)]
+        jobs = [backend.submit(inputs_of(seed), None, JobOptions("test")) for seed in range(6)]
         made = [await job.result() for job in jobs]
         assert [it.samples[0].seed for it in made] == list(range(6))
         assert backend.status().restarts == 2
@@ -77,7 +77,7 @@ def test_a_lost_replica_costs_no_request(make_settings: MakeSettings) -> None:
 def test_a_job_that_ends_every_replica_fails(make_settings: MakeSettings) -> None:
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
         fleet.lose_next(99)
-        job = backend.submit(inputs_of(), None, door="test")
+        job = backend.submit(inputs_of(), None, JobOptions("test"))
         with pytest.raises(WorkerDied):
             await job.result()
         assert len(fleet.orders) == MAX_ATTEMPTS
@@ -87,7 +87,7 @@ def test_a_job_that_ends_every_replica_fails(make_settings: MakeSettings) -> Non
 
 def test_a_jobs_own_failure_is_not_tried_elsewhere(make_settings: MakeSettings) -> None:
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
-        job = backend.submit(inputs_of(prompt="fail"), None, door="test")
+        job = backend.submit(inputs_of(prompt="fail"), None, JobOptions("test"))
         with pytest.raises(JobFailed, match="pipeline error"):
             await job.result()
         assert len(fleet.orders) == 1
@@ -100,7 +100,7 @@ def test_cancellation_reaches_the_replica(make_settings: MakeSettings, tmp_path:
     gate.close()
 
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
-        job = backend.submit(inputs_of(), None, door="test")
+        job = backend.submit(inputs_of(), None, JobOptions("test"))
         await until(gate.is_reached)
         painter = fleet.painters[0]
         assert painter.running == 1
@@ -120,9 +120,9 @@ def test_a_full_queue_refuses(make_settings: MakeSettings, tmp_path: Path) -> No
 
     async def scenario(backend: RayBackend, fleet: PaintersHere) -> None:
         del fleet
-        jobs = [backend.submit(inputs_of(seed), None, door="test") for seed in range(3)]
+        jobs = [backend.submit(inputs_of(seed), None, JobOptions("test")) for seed in range(3)]
         with pytest.raises(Overloaded, match="QUEUE_LIMIT=2"):
-            backend.submit(inputs_of(), None, door="test")
+            backend.submit(inputs_of(), None, JobOptions("test"))
         assert backend.position(jobs[2].id) == 2
         gate.open()
         assert [(await job.result()).samples[0].seed for job in jobs] == [0, 1, 2]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.engine.job import State
+from app.engine.job import JobOptions, State
 from app.engine.messages import Inputs
 from app.errors import DeadlineExceeded, JobCancelled, ShuttingDown
 from app.pipelines import PIPELINES
@@ -252,7 +252,7 @@ def test_a_job_cancelled_on_its_way_to_the_host_does_not_run_there(
         host = FakeHost(make_settings())
         backend = RemoteBackend(make_settings(), host)
         host.queueing.clear()
-        job = backend.submit(inputs("a fox"), None, door="test")
+        job = backend.submit(inputs("a fox"), None, JobOptions("test"))
         await asyncio.sleep(0)  # the call is on its way
 
         assert backend.cancel(job.id)
@@ -275,7 +275,7 @@ def test_a_job_that_takes_too_long_is_stopped_at_the_host(make_settings: MakeSet
         Gate(settings.model_dir, "load").close()
         host = FakeHost(settings)
         backend = RemoteBackend(settings, host)
-        job = backend.submit(inputs("a fox"), None, door="test", time_limit=0.05)
+        job = backend.submit(inputs("a fox"), None, JobOptions("test", time_limit=0.05))
 
         with pytest.raises(DeadlineExceeded):
             await job.result()
@@ -292,7 +292,7 @@ def test_a_stopped_backend_leaves_nothing_at_the_host(make_settings: MakeSetting
         Gate(settings.model_dir, "load").close()
         host = FakeHost(settings)
         backend = RemoteBackend(settings, host)
-        job = backend.submit(inputs("a fox"), None, door="test")
+        job = backend.submit(inputs("a fox"), None, JobOptions("test"))
         await asyncio.sleep(0)
 
         await backend.drain()
@@ -301,7 +301,7 @@ def test_a_stopped_backend_leaves_nothing_at_the_host(make_settings: MakeSetting
         with pytest.raises(ShuttingDown):
             await job.result()
         with pytest.raises(ShuttingDown):
-            backend.submit(inputs("a fox"), None, door="test")
+            backend.submit(inputs("a fox"), None, JobOptions("test"))
         await host.close()
 
     asyncio.run(scenario())

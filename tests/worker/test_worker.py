@@ -22,7 +22,7 @@ from app.diffusion.accelerators.active import Active
 from app.diffusion.loading import load
 from app.engine import channel
 from app.engine.channel import Channel
-from app.engine.job import State
+from app.engine.job import JobOptions, State
 from app.engine.messages import Cancel, Cancelled, Failed, Finished, Inputs, Run, Started, Step
 from app.engine.service import LocalService
 from app.errors import OutOfMemory
@@ -297,7 +297,7 @@ def test_a_real_process_serves_many_jobs_at_a_time(settings: Settings) -> None:
     async def serve() -> list[Any]:
         service = LocalService(settings)
         await service.start(lambda: None)
-        jobs = [service.submit(inputs(seed), None, door="test") for seed in range(3)]
+        jobs = [service.submit(inputs(seed), None, JobOptions("test")) for seed in range(3)]
         try:
             async with asyncio.timeout(TIMEOUT):
                 generations = [await job.result() for job in jobs]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from pydantic import create_model, field_validator
 
+from app.engine.job import JobOptions
 from app.engine.runner import Runner
 from app.errors import FieldInvalid
 from app.pipelines.base import Pipeline
@@ -108,14 +109,12 @@ async def _serve(
         answer = ImageAnswer(kind, options, served.job)
         body = await asyncio.to_thread(answer.whole, output.images)  # all files in base64
         return json_response(body, served_headers(served))
-    job = await runner.submit(
-        params,
-        upload,
-        door=DoorName.OPENAI,
+    job_options = JobOptions(
+        DoorName.OPENAI,
         job_id=request.state.request_id,
         preview_every=preview_interval(runner.expected_steps(params), options.partial_images),
-        size=size,
     )
+    job = await runner.submit(params, upload, job_options, size=size)
     request.state.request_id = job.id
     changes, finishing = job.watch(), asyncio.ensure_future(runner.finish(job, encoding))
     events = ImageAnswer(kind, options, job).events(changes, finishing, runner)
