@@ -18,13 +18,13 @@ from typing import Any, TypedDict
 
 from app.engine.backend import Backend, Health
 from app.engine.service import LocalService
+from app.engine.start import start_runner, until_loaded
 from app.environment import SettingsError, exit_on
 from app.errors import LimitExceeded, ModelNotLoaded, RunnerError
 from app.log import configure_logging
 from app.serverless.background import BackgroundLoop
 from app.serverless.hosted import HostedRunner
 from app.serverless.models import locate
-from app.serverless.start import start_runner, until_loaded
 from app.settings import MEBIBYTE, DoorName, Settings
 
 logger = logging.getLogger("handler")

@@ -14,19 +14,19 @@ from typing import Any
 import modal
 from fastapi import FastAPI
 
+from app.engine.elsewhere import Pixels
 from app.engine.messages import Inputs
 from app.engine.service import LocalService
+from app.engine.start import start_runner, until_loaded
 from app.environment import SettingsError, exit_on
 from app.errors import JobFailed
 from app.log import configure_logging
 from app.serverless.background import BackgroundLoop
-from app.serverless.elsewhere import Pixels
 from app.serverless.fetch import fetch
 from app.serverless.hosted import HostedRunner
 from app.serverless.modal_settings import ModalSettings
 from app.serverless.remote import CallCancelled, CallNotFinished, CallNotFound
 from app.serverless.remote_service import create_remote_app
-from app.serverless.start import start_runner, until_loaded
 from app.settings import Settings
 
 NAME = "diffusion-runner"

@@ -13,9 +13,9 @@ from app.engine.job import JobOptions
 from app.engine.messages import Ready, Usage
 from app.engine.runner import Runner
 from app.engine.service import LocalService
+from app.engine.start import until_loaded
 from app.errors import ModelNotLoaded
 from app.media.pool import CodecPool
-from app.serverless.start import until_loaded
 from app.settings import Settings
 from benchmarks.work import Work, params_of, upload_of
 

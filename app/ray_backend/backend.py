@@ -11,11 +11,11 @@ from contextlib import aclosing
 from typing import Protocol
 
 from app.engine.backend import Health, Status
+from app.engine.elsewhere import JobsElsewhere, Pixels
 from app.engine.job import Job, JobOptions, Progress, State
 from app.engine.messages import Ready
 from app.errors import JobFailed, WorkerDied
 from app.ray_backend.messages import FromReplica, Moved, Painted, Refused, ReplicaOrder
-from app.serverless.elsewhere import JobsElsewhere, Pixels
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)

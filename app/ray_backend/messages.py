@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.engine.elsewhere import Pixels
 from app.engine.job import JobOptions, Progress
 from app.engine.messages import Inputs, Usage
 from app.errors import RunnerError
-from app.serverless.elsewhere import Pixels
 
 Shape = tuple[int, ...]
 

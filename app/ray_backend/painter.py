@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
+from app.engine.elsewhere import Pixels
 from app.engine.job import Job, State
 from app.engine.messages import Ready
 from app.engine.process import WORKER_COMMAND
 from app.engine.service import LocalService
+from app.engine.start import until_loaded
 from app.errors import ModelNotLoaded, RunnerError, ShuttingDown
 from app.ray_backend.messages import FromReplica, Moved, Painted, Refused, ReplicaOrder
-from app.serverless.elsewhere import Pixels
-from app.serverless.start import until_loaded
 from app.settings import Settings
 
 

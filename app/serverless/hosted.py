@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from app.engine.elsewhere import Pixels
 from app.engine.job import Job, JobOptions, State
 from app.engine.messages import Inputs
 from app.engine.runner import Runner, Served
@@ -14,7 +15,6 @@ from app.jobs.answers import progress_output
 from app.jobs.input import read_input
 from app.jobs.outbound import Outbound
 from app.jobs.output import job_output
-from app.serverless.elsewhere import Pixels
 
 PROGRESS_SECONDS = 0.5
 """Least time between two reports of a job's progress."""

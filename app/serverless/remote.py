@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from app.engine.backend import Health, Status
+from app.engine.elsewhere import JobsElsewhere, Pixels
 from app.engine.job import Job, Progress, State
 from app.engine.messages import Inputs
-from app.serverless.elsewhere import JobsElsewhere, Pixels
 from app.settings import Settings
 
 

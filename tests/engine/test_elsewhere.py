@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from app.engine.elsewhere import JobsElsewhere, Pixels
 from app.engine.job import Job, JobOptions
 from app.engine.messages import Inputs
 from app.errors import DeadlineExceeded, JobFailed
 from app.pipelines.text_to_image import TextToImageParams
-from app.serverless.elsewhere import JobsElsewhere, Pixels
 from app.settings import Settings
 from tests.conftest import MakeSettings
 

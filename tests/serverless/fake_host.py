@@ -9,9 +9,9 @@ from typing import Any
 
 from app.engine.messages import Inputs
 from app.engine.service import LocalService
+from app.engine.start import start_runner, until_loaded
 from app.serverless.hosted import HostedRunner
 from app.serverless.remote import CallCancelled, CallNotFinished, CallNotFound
-from app.serverless.start import start_runner, until_loaded
 from app.settings import Settings
 from tests.serve_fake import FAKE_WORKER
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.engine.service import LocalService
+from app.engine.start import start_runner, until_loaded
 from app.serverless.hosted import HostedRunner
-from app.serverless.start import start_runner, until_loaded
 from app.settings import Settings
 from handler import Handler, RunPodJob
 from tests.conftest import MakeSettings
