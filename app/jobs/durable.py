@@ -26,6 +26,16 @@ class JobState(StrEnum):
         return self not in (JobState.IN_QUEUE, JobState.IN_PROGRESS)
 
 
+class ByUrl(StrEnum):
+    """When a job's result is answered by URL."""
+
+    NEVER = "never"
+    """What is too large for an answer is a failure."""
+    IF_LARGE = "if large"
+    """What is too large for an answer is."""
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True)
 class JobOrder:
     """What a door asks of the queue.
@@ -40,9 +50,8 @@ class JobOrder:
         low_priority: whether it comes after all others.
         retention: seconds that its result is kept.
         result_limit: largest result, in encoded bytes, that is answered in one piece.
-        urls: whether the result is answered by URL.
-        base_url: where clients reach this service, for such URLs; empty where they are told of
-            none, and too large a result is a failure.
+        by_url: when the result is answered by URL.
+        base_url: where clients reach this service, for such URLs.
     """
 
     params: Params
@@ -54,7 +63,7 @@ class JobOrder:
     result_limit: int
     webhook: str = ""
     low_priority: bool = False
-    urls: bool = False
+    by_url: ByUrl = ByUrl.NEVER
     base_url: str = ""
 
 
@@ -94,7 +103,7 @@ class DurableJob:
     ttl: float
     retention: float
     result_limit: int
-    urls: bool
+    by_url: ByUrl
     base_url: str
     error: str
     warnings: str

@@ -13,7 +13,7 @@ from app import errors
 from app.engine.job import Job, Progress, State
 from app.engine.runner import File, Runner, Served
 from app.jobs.bell import Bell
-from app.jobs.durable import DurableJob, JobState
+from app.jobs.durable import ByUrl, DurableJob, JobState
 from app.jobs.publishing import Publisher
 from app.jobs.store import JobStore
 from app.jobs.store_thread import StoreThread
@@ -145,7 +145,8 @@ class Follower:
     async def _complete(self, run: QueuedRun, served: Served) -> None:
         durable, files = run.durable, served.output.images
         limit = min(durable.result_limit, self._results_limit)
-        if durable.urls or (durable.base_url and result_size(files) > limit):
+        is_large = result_size(files) > limit
+        if durable.by_url is ByUrl.ALWAYS or (durable.by_url is ByUrl.IF_LARGE and is_large):
             files = await self._publisher.publish_all(files, durable.base_url)
         if (size := result_size(files)) > limit:
             await self.end(durable.id, JobState.FAILED, _too_large(size, limit))

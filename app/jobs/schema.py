@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 1
+VERSION = 2
 """Of the schema; kept in SQLite's `user_version`."""
 
 _STATEMENTS = f"""
@@ -28,7 +28,7 @@ CREATE TABLE jobs (
     ttl REAL NOT NULL,
     retention REAL NOT NULL,
     result_limit INTEGER NOT NULL,
-    urls INTEGER NOT NULL,
+    by_url TEXT NOT NULL,
     base_url TEXT NOT NULL,
     error TEXT NOT NULL DEFAULT '',
     warnings TEXT NOT NULL DEFAULT '[]',
@@ -56,6 +56,15 @@ CREATE TABLE files (
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
+_FROM_1 = """
+BEGIN IMMEDIATE;
+ALTER TABLE jobs ADD COLUMN by_url TEXT NOT NULL DEFAULT 'never';
+UPDATE jobs SET by_url = iif(urls, 'always', 'if large') WHERE urls OR base_url != '';
+ALTER TABLE jobs DROP COLUMN urls;
+PRAGMA user_version = 2;
+COMMIT;
+"""
+"""Version 1 had no word for "never": such jobs were those without a base_url."""
 
 
 ALIVE = "state IN ('IN_QUEUE', 'IN_PROGRESS')"
@@ -68,9 +77,12 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables if there are none, and set the connection up."""
-    if version_of(connection) == 0:
+    """Make the tables, or bring them up to this version, and set the connection up."""
+    version = version_of(connection)
+    if version == 0:
         connection.executescript(_STATEMENTS)
+    elif version == 1:
+        connection.executescript(_FROM_1)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # an accepted job survives a power cut
     connection.execute("PRAGMA foreign_keys = ON")

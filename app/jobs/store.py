@@ -15,7 +15,7 @@ from dataclasses import fields
 
 from app.engine.runner import File
 from app.errors import Overloaded
-from app.jobs.durable import DurableJob, JobOrder, JobState
+from app.jobs.durable import ByUrl, DurableJob, JobOrder, JobState
 from app.jobs.room import NO_ROOM_RETRY, Room
 from app.jobs.schema import ALIVE, prepare
 
@@ -35,7 +35,7 @@ class JobStore:
     def __init__(
         self, connection: sqlite3.Connection, *, most_bytes: int, most_waiting: int = sys.maxsize
     ) -> None:
-        """Take over a connection in autocommit mode, to a file of this version or a new one.
+        """Take over a connection in autocommit mode, to a new file or one of up to this version.
 
         Args:
             connection: to be closed by `close`.
@@ -64,10 +64,10 @@ class JobStore:
         with self._transaction():
             self._connection.execute(
                 """INSERT INTO jobs (id, door, pipeline, params, state, low_priority, created,
-                    expires, execution_timeout, ttl, retention, result_limit, urls, base_url,
+                    expires, execution_timeout, ttl, retention, result_limit, by_url, base_url,
                     webhook)
                     VALUES (:id, :door, :pipeline, :params, 'IN_QUEUE', :low_priority, :created,
-                    :expires, :execution_timeout, :ttl, :retention, :result_limit, :urls,
+                    :expires, :execution_timeout, :ttl, :retention, :result_limit, :by_url,
                     :base_url, :webhook)""",
                 {
                     "id": job_id,
@@ -81,7 +81,7 @@ class JobStore:
                     "ttl": order.ttl,
                     "retention": order.retention,
                     "result_limit": order.result_limit,
-                    "urls": order.urls,
+                    "by_url": order.by_url,
                     "base_url": order.base_url,
                     "webhook": order.webhook,
                 },
@@ -348,5 +348,9 @@ class JobStore:
 
 
 def _job(row: sqlite3.Row) -> DurableJob:
-    flags = {"low_priority": bool(row["low_priority"]), "urls": bool(row["urls"])}
-    return DurableJob(**{**dict(row), **flags, "state": JobState(row["state"])})
+    typed = {
+        "state": JobState(row["state"]),
+        "low_priority": bool(row["low_priority"]),
+        "by_url": ByUrl(row["by_url"]),
+    }
+    return DurableJob(**{**dict(row), **typed})

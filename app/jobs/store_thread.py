@@ -171,10 +171,10 @@ class StoreThread:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None)
-        if (found := version_of(connection)) not in (0, VERSION):
+        if (found := version_of(connection)) > VERSION:
             connection.close()
             raise DataFolderUnusable(
-                f"{self._path} was written by another version of this service (schema {found}, "
+                f"{self._path} was written by a later version of this service (schema {found}, "
                 f"here {VERSION}): name another DATA_DIR, or remove the file."
             )
         return connection

@@ -16,7 +16,7 @@ from app.engine.runner import Runner
 from app.error_table import Dialect
 from app.errors import Overloaded, RequestTooLarge, RunnerError
 from app.jobs.answers import Document, status_body, workers
-from app.jobs.durable import DurableJob, JobOrder, JobState
+from app.jobs.durable import ByUrl, DurableJob, JobOrder, JobState
 from app.jobs.input import read_input
 from app.jobs.outbound import Outbound
 from app.jobs.publishing import PATH as MEDIA
@@ -172,7 +172,7 @@ class JobsDoor:
             low_priority=policy.low_priority,
             retention=retention,
             result_limit=limit,
-            urls=answers_by_url(request),
+            by_url=ByUrl.ALWAYS if answers_by_url(request) else ByUrl.IF_LARGE,
             base_url=base_url(request),
         )
         return await self._queue.submit(order)

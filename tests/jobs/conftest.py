@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.jobs.durable import DAY, JobOrder
+from app.jobs.durable import DAY, ByUrl, JobOrder
 from app.settings import MEBIBYTE
 from tests.gate import Gate
 from tests.server import ServerProcess, fake_server
@@ -26,6 +26,7 @@ def make_order(**values: object) -> JobOrder:
     usual: dict[str, object] = {
         "image": None,
         "door": "test",
+        "by_url": ByUrl.IF_LARGE,
         "base_url": "http://test",
         "execution_timeout": 600.0,
         "ttl": DAY,

@@ -93,7 +93,7 @@ def test_a_damaged_file_leaves_the_synchronous_doors_open(make_settings: MakeSet
     asyncio.run(main())
 
 
-def test_a_file_of_another_version_is_left_alone(make_settings: MakeSettings) -> None:
+def test_a_file_of_a_later_version_is_left_alone(make_settings: MakeSettings) -> None:
     settings = make_settings()
     settings.data_dir.mkdir()
     with sqlite3.connect(settings.data_dir / "jobs.sqlite3") as connection:
@@ -101,7 +101,7 @@ def test_a_file_of_another_version_is_left_alone(make_settings: MakeSettings) ->
 
     async def main() -> None:
         async with running(settings) as (_, services):
-            with pytest.raises(DataFolderUnusable, match="another version"):
+            with pytest.raises(DataFolderUnusable, match="a later version"):
                 await services.queue.submit(order())
 
     asyncio.run(main())
