@@ -28,7 +28,7 @@ from app.metrics import Metrics
 from app.openapi import describe
 from app.request_id import RequestId
 from app.routes import activity as activity_door
-from app.routes import events, generate, hardware, health, huggingface, jobs, openai, page
+from app.routes import events, generate, hardware, health, huggingface, jobs, openai, page, state
 from app.routes import metrics as metrics_door
 from app.routes.bodies import BodyLimit
 from app.routes.door import Door
@@ -89,7 +89,7 @@ def create_app(
         redirect_slashes=False,
         form_limits={"max_part_size": settings.max_upload_bytes},  # a field may hold a data URL
     )
-    app.state.runner, app.state.services = runner, services
+    state.keep(app, runner, services)
     app.include_router(health.router())
     app.include_router(hardware.router())
     app.include_router(metrics_door.router(metrics))
@@ -155,8 +155,7 @@ def _add_gates(
 
 def exit_code(app: FastAPI) -> int:
     """What the process should report: 1 if the model could not be loaded."""
-    runner: Runner = app.state.runner
-    return 1 if runner.backend.status().health is Health.ERROR else 0
+    return 1 if state.runner_of(app).backend.status().health is Health.ERROR else 0
 
 
 def create_app_from_environment(first_worker: WorkerProcess | None = None) -> FastAPI:

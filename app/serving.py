@@ -8,8 +8,8 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from app.engine.runner import Runner
 from app.main import exit_code
+from app.routes.state import runner_of
 
 LAST_ANSWERS = 5
 """Seconds that clients get to read their answers after the last job, before the process ends."""
@@ -17,8 +17,8 @@ LAST_ANSWERS = 5
 
 def serve(app: FastAPI) -> int:
     """Serve on HOST and PORT until told to stop; the process's exit code."""
-    runner: Runner = app.state.runner
-    host, port = runner.settings.host, runner.settings.port
+    settings = runner_of(app).settings
+    host, port = settings.host, settings.port
     _check_address(host, port)
     uvicorn.run(
         app,

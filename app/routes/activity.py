@@ -12,10 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from app.activity import Activity, Bucket, Durations, Window, total
 from app.engine.backend import Status
 from app.engine.records import OK
-from app.engine.runner import Runner
 from app.errors import JobCancelled
 from app.hardware import gpu_stats
 from app.log_tail import LogTail
+from app.routes.state import runner_of
 from app.schemas import GPUStats
 
 PATH = "/activity"
@@ -96,14 +96,13 @@ def router(activity: Activity, log: LogTail) -> APIRouter:
         text: Annotated[str, Query(max_length=200, description="Only lines with it.")] = "",
     ) -> Report:
         """Finished jobs over time, the worker's state, the GPUs and the last log lines."""
-        runner: Runner = request.app.state.runner
         buckets = activity.buckets(window)
         return Report(
             window=window,
             bucket_seconds=window.bucket_seconds,
             moments=[_moment(start, bucket) for start, bucket in buckets],
             summary=_summary(total(buckets)),
-            worker=_worker(runner.backend.status()),
+            worker=_worker(runner_of(request.app).backend.status()),
             gpus=await run_in_threadpool(gpu_stats),
             log=[Line(**asdict(line)) for line in log.find(job, text)],
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from app.engine.runner import Runner
 from app.hardware import gpu_info, gpu_stats
+from app.routes.state import runner_of
 from app.schemas import HardwareInformation, HardwareStats
 
 
@@ -19,7 +19,7 @@ def router() -> APIRouter:
 
 def info(request: Request) -> HardwareInformation:
     """Name, memory and compute capability of every GPU."""
-    runner: Runner = request.app.state.runner
+    runner = runner_of(request.app)
     return HardwareInformation(
         pipeline=runner.pipeline.name, model_id=runner.settings.model_id, gpu_info=gpu_info()
     )
@@ -27,7 +27,7 @@ def info(request: Request) -> HardwareInformation:
 
 def stats(request: Request) -> HardwareStats:
     """Memory and utilisation of every GPU."""
-    runner: Runner = request.app.state.runner
+    runner = runner_of(request.app)
     return HardwareStats(
         pipeline=runner.pipeline.name, model_id=runner.settings.model_id, gpu_stats=gpu_stats()
     )

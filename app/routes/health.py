@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from app.engine.backend import Health
-from app.engine.runner import Runner
+from app.routes.state import runner_of
 from app.schemas import HealthCheck, Version
 
 
@@ -28,14 +28,13 @@ def router() -> APIRouter:
 
 async def health(request: Request) -> JSONResponse:
     """200 OK once the model is warm; 503 LOADING before, 503 ERROR if it cannot be loaded."""
-    runner: Runner = request.app.state.runner
-    status = runner.backend.status().health
+    status = runner_of(request.app).backend.status().health
     return JSONResponse({"status": status}, 200 if status is Health.OK else 503)
 
 
 async def version(request: Request) -> Version:
     """What is running."""
-    runner: Runner = request.app.state.runner
+    runner = runner_of(request.app)
     worker = runner.backend.status().worker
     return Version(
         pipeline=runner.pipeline.name,

@@ -20,6 +20,7 @@ from app.media.data_url import decode_base64_image
 from app.media.formats import Encoding, ImageFormat
 from app.pipelines.base import Params, Pipeline
 from app.routes.serve import serve, served_headers
+from app.routes.state import runner_of
 from app.settings import DoorName
 from app.validation import params_of, refusal, sized
 
@@ -90,7 +91,7 @@ def router(pipelines: Sequence[Pipeline]) -> APIRouter:
 
 async def infer(request: Request, model_id: str = "") -> Response:
     """Generate one image or video; an image's format is the one that `Accept` names first."""
-    runner: Runner = request.app.state.runner
+    runner = runner_of(request.app)
     if model_id.rstrip("/") not in ("", runner.settings.model_id):
         raise ModelNotFound(runner.settings.model_id, model_id)
     params, upload, size = await _read(await request.body(), runner)

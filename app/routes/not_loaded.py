@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from app.engine.runner import Runner
 from app.errors import PipelineNotLoaded
+from app.routes.state import runner_of
 
 
 async def refuse(request: Request) -> None:
@@ -14,5 +14,5 @@ async def refuse(request: Request) -> None:
     Raises:
         PipelineNotLoaded: always.
     """
-    runner: Runner = request.app.state.runner
+    runner = runner_of(request.app)
     raise PipelineNotLoaded(request.url.path, runner.pipeline.name, runner.settings.model_id)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import Request
 
 from app.engine.job import JobOptions
-from app.engine.runner import Runner, Served
+from app.engine.runner import Served
 from app.media.formats import LOSSLESS, Encoding
 from app.pipelines.base import Params
 from app.routes.disconnect import unless_client_leaves
+from app.routes.state import runner_of
 from app.schemas import warning_header
 
 
@@ -33,7 +34,7 @@ async def serve(
     Raises:
         RunnerError: what is wrong with it, or went wrong.
     """
-    runner: Runner = request.app.state.runner
+    runner = runner_of(request.app)
     options = JobOptions(
         door,
         job_id=request.state.request_id,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from app.engine.runner import Output, Runner
+from app.engine.runner import Output
 from app.errors import FieldInvalid
-from app.jobs.services import JobServices
+from app.routes.state import runner_of, services_of
 
 _CHOICES = {"url": True, "data_url": False}
 
@@ -19,8 +19,7 @@ def answers_by_url(request: Request) -> bool:
     """
     asked = request.query_params.get("response")
     if asked is None:
-        runner: Runner = request.app.state.runner
-        return runner.settings.response_urls
+        return runner_of(request.app).settings.response_urls
     if asked not in _CHOICES:
         raise FieldInvalid(f"response is {asked!r}: choose {' or '.join(_CHOICES)}.", "response")
     return _CHOICES[asked]
@@ -32,11 +31,11 @@ def base_url(request: Request) -> str:
     Behind a proxy that is trusted (uvicorn's FORWARDED_ALLOW_IPS), it is where the proxy was
     asked.
     """
-    runner: Runner = request.app.state.runner
-    return (runner.settings.public_url or str(request.base_url)).rstrip("/")
+    public_url = runner_of(request.app).settings.public_url
+    return (public_url or str(request.base_url)).rstrip("/")
 
 
 async def publish(request: Request, output: Output) -> Output:
     """Keep the files of an output for clients to fetch; those without room stay as they are."""
-    services: JobServices = request.app.state.services
-    return await services.publisher.publish_output(output, base_url(request))
+    publisher = services_of(request.app).publisher
+    return await publisher.publish_output(output, base_url(request))

@@ -10,7 +10,6 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from pydantic import create_model, field_validator
 
 from app.engine.job import JobOptions
-from app.engine.runner import Runner
 from app.errors import FieldInvalid
 from app.pipelines.base import Pipeline
 from app.routes.event_stream import EventStream
@@ -20,6 +19,7 @@ from app.routes.openai.options import ImageOptions, ResponseFormat
 from app.routes.openai.partials import preview_interval
 from app.routes.openai.schemas import ImagesResponse
 from app.routes.serve import serve, served_headers
+from app.routes.state import runner_of
 from app.routes.urls import publish
 from app.settings import DoorName
 
@@ -98,7 +98,7 @@ async def _only_image(form: Any) -> bytes:
 async def _serve(
     request: Request, options: ImageOptions, upload: bytes | None, kind: Kind
 ) -> Response:
-    runner: Runner = request.app.state.runner
+    runner = runner_of(request.app)
     params, encoding, size = options.params(runner), options.encoding, options.dimensions
     if not options.stream:
         served = await serve(

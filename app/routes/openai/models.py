@@ -6,9 +6,9 @@ import time
 
 from fastapi import APIRouter, Request
 
-from app.engine.runner import Runner
 from app.errors import ModelNotFound
 from app.routes.openai.schemas import Model, ModelList
+from app.routes.state import runner_of
 
 
 def router() -> APIRouter:
@@ -35,7 +35,6 @@ def router() -> APIRouter:
 
 
 def _model(request: Request, created: int) -> Model:
-    runner: Runner = request.app.state.runner
-    model_id = runner.settings.model_id
+    model_id = runner_of(request.app).settings.model_id
     owner, slash, _ = model_id.partition("/")
     return Model(id=model_id, created=created, owned_by=owner if slash else "local")

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from pydantic import Field, create_model
 
-from app.engine.runner import Runner
 from app.errors import BadRequest, FieldInvalid
 from app.jobs.durable import DAY, DurableJob, JobOrder, JobState
 from app.jobs.input import read_image
@@ -23,6 +22,7 @@ from app.routes.byte_ranges import ranged_response
 from app.routes.openai.video_answers import VideoAnswers, poll_after
 from app.routes.openai.video_schemas import Variant, Video, VideoDeleted, VideoList, VideoOptions
 from app.routes.serve import serve, served_headers
+from app.routes.state import runner_of, services_of
 from app.settings import DoorName
 from app.validation import validated
 
@@ -82,7 +82,7 @@ class VideoApi:
 
     async def create(self, request: Request, form: Any) -> Video:
         """Queue a video; it is kept for MEDIA_RETENTION hours."""
-        runner, services = _parts(request)
+        runner, services = runner_of(request.app), services_of(request.app)
         retention = HOUR * runner.settings.media_retention
         order = JobOrder(
             validated(self._request, form.fields(runner)),  # keeps the prompt with the job
@@ -97,7 +97,7 @@ class VideoApi:
 
     async def sync(self, request: Request, form: Any) -> Response:
         """Make a video and answer with its file; leaving cancels the work."""
-        runner, services = _parts(request)
+        runner, services = runner_of(request.app), services_of(request.app)
         params = form.params(runner)
         upload = await self._reference(form, services, runner.settings.max_upload_bytes)
         served = await serve(request, params, upload, door=DoorName.OPENAI, with_frames=False)
@@ -112,7 +112,7 @@ class VideoApi:
         after: Annotated[str, Query(description="The last id of the page before.")] = "",
     ) -> VideoList:
         """The videos, a page at a time."""
-        _, services = _parts(request)
+        services = services_of(request.app)
         jobs = list(await self._answers.jobs(services.queue))
         if order is Sort.ASCENDING:
             jobs.reverse()
@@ -130,7 +130,7 @@ class VideoApi:
 
     async def retrieve(self, request: Request, response: Response, video_id: str) -> Video:
         """A video's state; the header says when to ask again."""
-        _, services = _parts(request)
+        services = services_of(request.app)
         job = await self._answers.job(services.queue, video_id)
         if not job.state.is_final:
             progress = services.queue.progress(video_id)
@@ -141,7 +141,7 @@ class VideoApi:
         self, request: Request, video_id: str, variant: Variant = Variant.VIDEO
     ) -> Response:
         """The mp4, or a part of it; or its first frame."""
-        _, services = _parts(request)
+        services = services_of(request.app)
         job = await self._answers.job(services.queue, video_id)
         if job.state is not JobState.COMPLETED:
             raise BadRequest(f"Video {video_id} is {job.state}: there is nothing to download.")
@@ -153,7 +153,7 @@ class VideoApi:
 
     async def delete(self, request: Request, video_id: str) -> VideoDeleted:
         """Remove a video; one that waits or runs is cancelled."""
-        _, services = _parts(request)
+        services = services_of(request.app)
         await self._answers.job(services.queue, video_id)
         await services.queue.remove(video_id)
         return VideoDeleted(id=video_id)
@@ -198,12 +198,8 @@ class VideoApi:
         return data
 
     async def _video(self, request: Request, job: DurableJob) -> Video:
-        runner, services = _parts(request)
+        runner, services = runner_of(request.app), services_of(request.app)
         return await self._answers.video(runner, services.queue, job)
-
-
-def _parts(request: Request) -> tuple[Runner, JobServices]:
-    return request.app.state.runner, request.app.state.services
 
 
 def _image_url(text: str) -> str:
