@@ -21,7 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import ImageInvalid
 from app.media.parts import check_jpeg, check_png
-from app.media.png import SIGNATURE
+from app.media.png_file import SIGNATURE
 from app.media.png_read import quick_pixels
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from PIL.JpegImagePlugin import MARKER
 
 from app.errors import ImageInvalid
+from app.media.png_file import SIGNATURE
 
 MOST_PARTS = 20_000
 """Pillow writes a chunk for 64 KB of a PNG, libpng for 8; a JPEG has some dozens of segments."""
@@ -20,7 +21,7 @@ def check_png(data: bytes) -> None:
     Raises:
         ImageInvalid: what to do about it.
     """
-    place = 8
+    place = len(SIGNATURE)
     for _ in range(MOST_PARTS):
         if place >= len(data) or data.startswith(b"IEND", place + 4):
             return

@@ -4,8 +4,6 @@ Every row carries the UP filter (one NumPy subtraction) and the whole is deflate
 at level 1, a large picture in strips side by side. Paeth would make photographs about a tenth
 smaller, but it is hundreds of small NumPy calls instead of one, and each has to win the
 interpreter lock from the pool's other threads.
-
-Format: PNG specification, third edition, https://www.w3.org/TR/png-3/.
 """
 
 from __future__ import annotations
@@ -21,19 +19,15 @@ import numpy as np
 from isal import isal_zlib
 
 from app.media.pixels import check_image
+from app.media.png_file import ZLIB_HEADER, chunk, png_file
 
 if TYPE_CHECKING:
     from app.media.pixels import Pixels
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TRUECOLOUR_8_BIT = bytes(
-    [8, 2, 0, 0, 0]
-)  # depth, colour type, deflate, five filters, no interlace
 _FILTER_UP = 2
 _LEVEL = 1  # levels 2 and 3 gain less than 2 % of size; level 0 loses 40 %
 _STRIP_BYTES = 1024 * 1024  # deflated in 6 ms; less is not worth waking a thread
 _WINDOW_BITS = 15
-_ZLIB_HEADER = b"\x78\x01"  # RFC 1950: deflate, a window of 15 bits, the fastest level
 _KEYWORD = re.compile(r"(?! )(?!.* ( |$))[ -~\xa1-\xff]{1,79}")
 
 
@@ -51,15 +45,8 @@ def encode_png(pixels: Pixels, *, text: Mapping[str, str] | None = None) -> byte
     """
     check_image(pixels)
     height, width, _ = pixels.shape
-    return b"".join(
-        [
-            SIGNATURE,
-            *chunk(b"IHDR", struct.pack(">II", width, height) + _TRUECOLOUR_8_BIT),
-            *_text_chunks(text or {}),
-            *chunk(b"IDAT", _deflate(_filter_up(pixels))),
-            *chunk(b"IEND", b""),
-        ]
-    )
+    stream = _deflate(_filter_up(pixels))
+    return png_file(width, height, 3, stream, _text_chunks(text or {}))
 
 
 def _filter_up(pixels: Pixels) -> Pixels:
@@ -81,7 +68,7 @@ def _deflate(scanlines: Pixels) -> bytes:
         earlier = threads.map(_deflate_strip, strips)
         tail = _deflate_strip(last, isal_zlib.Z_FINISH)
         checksum = struct.pack(">I", isal_zlib.adler32(scanlines))
-        return b"".join([_ZLIB_HEADER, *earlier, tail, checksum])
+        return b"".join([ZLIB_HEADER, *earlier, tail, checksum])
 
 
 def _deflate_strip(strip: Pixels, end: int = isal_zlib.Z_FULL_FLUSH) -> bytes:
@@ -107,9 +94,3 @@ def _keyword(keyword: str) -> bytes:
             f"double spaces; got {keyword!r}"
         )
     return keyword.encode("latin-1")
-
-
-def chunk(kind: bytes, body: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """A chunk in its parts: length, kind, body, checksum (PNG, 5.3)."""
-    checksum = isal_zlib.crc32(body, isal_zlib.crc32(kind))
-    return struct.pack(">I", len(body)), kind, body, struct.pack(">I", checksum)

@@ -16,7 +16,7 @@ import numpy as np
 from isal import isal_zlib
 from PIL.PngImagePlugin import PngImageFile
 
-from app.media.png import SIGNATURE, chunk
+from app.media.png_file import END, ZLIB_HEADER, png_file
 
 if TYPE_CHECKING:
     from app.media.pixels import Pixels
@@ -25,13 +25,10 @@ _WORTH = 256 * 256
 """Pixels from which on the detour gains more than it costs."""
 _CHANNELS = {"RGB": 3, "RGBA": 4}
 """Of the rawmodes of 8 bits a sample that are read here."""
-_COLOUR_TYPE = {3: 2, 4: 6}
-"""Of IHDR, by channels: truecolour, and truecolour with alpha (PNG, 11.2.1)."""
 _LAST_FILTER = 4
 """The filters of a line of pixels are 0 to 4 (PNG, 9.2)."""
 _STORED = 65_535
 """Bytes in a block of a deflate stream that is not compressed, at most (RFC 1951, 3.2.4)."""
-_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def quick_pixels(image: PngImageFile, data: bytes) -> Pixels | None:
@@ -91,7 +88,7 @@ def _pixel_chunks(data: bytes, offset: int) -> Iterator[memoryview]:
             raise ValueError("damaged")
         yield file[start + 8 : end]
         start = end + 4
-    if not data.startswith(_END, start):
+    if not data.startswith(END, start):
         raise ValueError("more follows")
 
 
@@ -113,18 +110,10 @@ def _unfilter(lines: np.ndarray, width: int, channels: int) -> Pixels | None:
 def _stored_png(lines: np.ndarray, width: int, channels: int) -> bytes:
     """A PNG of filtered lines whose deflate stream is not compressed."""
     raw = lines.data.cast("B")
-    header = struct.pack(">IIBBBBB", width, len(lines), 8, _COLOUR_TYPE[channels], 0, 0, 0)
-    blocks: list[bytes | memoryview] = [b"\x78\x01"]
+    blocks: list[bytes | memoryview] = [ZLIB_HEADER]
     for start in range(0, len(raw), _STORED):
         block = raw[start : start + _STORED]
         is_last = start + _STORED >= len(raw)
         blocks += [struct.pack("<BHH", is_last, len(block), len(block) ^ 0xFFFF), block]
     blocks.append(struct.pack(">I", isal_zlib.adler32(raw)))
-    return b"".join(
-        [
-            SIGNATURE,
-            *chunk(b"IHDR", header),
-            *chunk(b"IDAT", b"".join(blocks)),
-            *chunk(b"IEND", b""),
-        ]
-    )
+    return png_file(width, len(lines), channels, b"".join(blocks))

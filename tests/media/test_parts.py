@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.errors import ImageInvalid
 from app.media.decode import decode_image
-from app.media.png import SIGNATURE, chunk
+from app.media.png_file import END, SIGNATURE, chunk
 
 MANY = 1_000_000
 
@@ -25,7 +25,7 @@ def saved(kind: str) -> bytes:
 
 def png(*chunks: bytes) -> bytes:
     header = b"".join(chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)))
-    return b"".join([SIGNATURE, header, *chunks, *chunk(b"IEND", b"")])
+    return b"".join([SIGNATURE, header, *chunks, END])
 
 
 PIXELS = b"".join(chunk(b"IDAT", zlib.compress(bytes(8 * 25))))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL.PngImagePlugin import PngImageFile
 
-from app.media.png import SIGNATURE, chunk
+from app.media.png_file import END, SIGNATURE, chunk
 from app.media.png_read import quick_pixels
 
 COLOUR_TYPE = {"RGB": 2, "RGBA": 6}
@@ -48,7 +48,7 @@ def png(
     header = struct.pack(">IIBBBBB", width, height, depth, COLOUR_TYPE[mode], 0, 0, int(interlaced))
     size = -(-len(stream) // parts)
     pieces = [chunk(b"IDAT", stream[i * size : (i + 1) * size]) for i in range(parts)]
-    chunks = [chunk(b"IHDR", header), *pieces, (behind,), chunk(b"IEND", b"")]
+    chunks = [chunk(b"IHDR", header), *pieces, (behind, END)]
     return SIGNATURE + b"".join(part for parts_ in chunks for part in parts_)
 
 
