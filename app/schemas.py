@@ -99,6 +99,8 @@ def error_body(message: str) -> dict[str, Any]:
     return HTTPError(detail=APIError(msg=message)).model_dump()
 
 
-def warning_header(warnings: Sequence[str]) -> str:
-    """Value of the `Warning` header (RFC 7234, section 5.5; 199 is of any kind)."""
-    return ", ".join(f'199 - "{warning}"' for warning in warnings)
+def warning_headers(warnings: Sequence[str]) -> dict[str, str]:
+    """The `Warning` header, if there are any (RFC 7234, section 5.5; 199 is of any kind)."""
+    if not warnings:
+        return {}
+    return {"Warning": ", ".join(f'199 - "{warning}"' for warning in warnings)}

@@ -40,10 +40,19 @@ def validated(model: type[Model], fields: Mapping[str, object]) -> Model:
         raise refusal(error.errors()) from error
 
 
-def ignored_fields(given: Iterable[str], known: Collection[str]) -> list[str]:
-    """A warning for each field that a request has in vain, such as a slip; for some of many."""
-    unknown = [name for name in given if name not in known and _PLAIN_NAME.fullmatch(name)]
-    return [f"{name} is no field and was ignored{_hint(name, known)}" for name in unknown[:_NAMED]]
+def ignored_fields(
+    given: Iterable[str], model: type[BaseModel], also: Collection[str] = ()
+) -> tuple[str, ...]:
+    """A warning for each field that a request has in vain, such as a slip; for some of many.
+
+    Args:
+        given: names of the request's fields.
+        model: what reads them.
+        also: names that mean something beside the model's.
+    """
+    known = {field.alias or name for name, field in model.model_fields.items()}.union(also)
+    slips = [name for name in given if name not in known and _PLAIN_NAME.fullmatch(name)]
+    return tuple(f"{it} is no field and was ignored{_hint(it, known)}" for it in slips[:_NAMED])
 
 
 def _hint(name: str, known: Collection[str]) -> str:

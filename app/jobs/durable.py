@@ -52,6 +52,7 @@ class JobOrder:
         result_limit: largest result, in encoded bytes, that is answered in one piece.
         by_url: when the result is answered by URL.
         base_url: where clients reach this service, for such URLs.
+        warnings: what the client should know already.
     """
 
     params: Params
@@ -65,6 +66,7 @@ class JobOrder:
     low_priority: bool = False
     by_url: ByUrl = ByUrl.NEVER
     base_url: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class DurableJob:
         started: when its last start was.
         attempts: starts since it was queued, those that a shutdown ended excepted.
         retries: how often a client had it run again.
-        warnings: JSON list of what the client should know of its result.
+        warnings: JSON list of what the client should know, of its result in the end, too.
         webhook_tries: calls made since its end.
         webhook_due: when the next one is to be made, None if none is.
 

@@ -151,7 +151,7 @@ class Follower:
         if (size := result_size(files)) > limit:
             await self.end(durable.id, JobState.FAILED, _too_large(size, limit))
             return
-        warnings = json.dumps(served.warnings)
+        warnings = json.dumps([*json.loads(durable.warnings), *served.warnings])
         await self._store.persist(_complete_or_fail, durable.id, files, warnings, self._clock())
 
 

@@ -9,7 +9,7 @@ import pybase64
 
 from app.engine.runner import File
 from app.media.data_url import to_data_url
-from app.schemas import warning_header
+from app.schemas import warning_headers
 
 
 def job_output(files: Sequence[File], warnings: Sequence[str] = ()) -> dict[str, Any]:
@@ -22,12 +22,9 @@ def job_output(files: Sequence[File], warnings: Sequence[str] = ()) -> dict[str,
         warnings: what the client should know of them; a `Warning` header if there are any.
     """
     first = files[0]
-    headers = {"Content-Type": "application/json"}
-    if warnings:
-        headers["Warning"] = warning_header(warnings)
     output: dict[str, Any] = {
         "statusCode": 200,
-        "headers": headers,
+        "headers": {"Content-Type": "application/json", **warning_headers(warnings)},
         "content_type": first.media_type,
         "seed": first.seed,
         "nsfw": first.nsfw,

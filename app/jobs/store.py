@@ -7,6 +7,7 @@ late result cannot overwrite a cancellation, nor the other way about.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -65,10 +66,10 @@ class JobStore:
             self._connection.execute(
                 """INSERT INTO jobs (id, door, pipeline, params, state, low_priority, created,
                     expires, execution_timeout, ttl, retention, result_limit, by_url, base_url,
-                    webhook)
+                    webhook, warnings)
                     VALUES (:id, :door, :pipeline, :params, 'IN_QUEUE', :low_priority, :created,
                     :expires, :execution_timeout, :ttl, :retention, :result_limit, :by_url,
-                    :base_url, :webhook)""",
+                    :base_url, :webhook, :warnings)""",
                 {
                     "id": job_id,
                     "door": order.door,
@@ -84,6 +85,7 @@ class JobStore:
                     "by_url": order.by_url,
                     "base_url": order.base_url,
                     "webhook": order.webhook,
+                    "warnings": json.dumps(order.warnings),
                 },
             )
             self.check_room(more=0)

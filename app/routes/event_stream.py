@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from fastapi.responses import StreamingResponse
@@ -27,6 +27,7 @@ class EventStream(StreamingResponse):
         events: what `event` returned, one by one.
         work: what the events are about; its outcome is for them to tell.
         leave: makes `work` end; does nothing if it has.
+        headers: further ones.
     """
 
     media_type = "text/event-stream"
@@ -36,8 +37,9 @@ class EventStream(StreamingResponse):
         events: AsyncIterator[bytes],
         work: asyncio.Future[Any],
         leave: Callable[[], object],
+        headers: Mapping[str, str],
     ) -> None:
-        super().__init__(events, headers=HEADERS)
+        super().__init__(events, headers={**HEADERS, **headers})
         self._work = work
         self._leave = leave
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, Response, Security, UploadFile
@@ -57,7 +56,7 @@ def _extra(pipeline: Pipeline) -> dict[str, Any]:
 
 def _json_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, params: Params) -> Response:
-        ignored = ignored_fields(await request.json(), pipeline.params.model_fields)
+        ignored = ignored_fields(await request.json(), pipeline.params)
         return await _serve(request, params, None, ignored)
 
     # The real type is known only here; FastAPI reads it from the annotation.
@@ -73,7 +72,7 @@ def _form_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, form: Any) -> Response:
         fields = form.model_dump(exclude={"image"}, exclude_unset=True)
         params = pipeline.params.model_validate(fields)
-        ignored = ignored_fields(await request.form(), type(form).model_fields)
+        ignored = ignored_fields(await request.form(), type(form))
         return await _serve(request, params, await form.image.read(), ignored)
 
     generate.__annotations__["form"] = Annotated[form, Form(media_type="multipart/form-data")]
@@ -84,8 +83,7 @@ async def _serve(
     request: Request, params: Params, upload: bytes | None, warnings: Sequence[str]
 ) -> Response:
     by_url = answers_by_url(request)
-    served = await serve(request, params, upload, door=DoorName.LIVEPEER)
+    served = await serve(request, params, upload, door=DoorName.LIVEPEER, warnings=warnings)
     output = await publish(request, served.output) if by_url else served.output
     content = await asyncio.to_thread(document, output)  # all files in base64
-    served = replace(served, warnings=(*served.warnings, *warnings))
     return json_response(content, served_headers(served))

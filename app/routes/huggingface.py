@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -22,7 +23,7 @@ from app.pipelines.base import Params, Pipeline
 from app.routes.serve import serve, served_headers
 from app.routes.state import runner_of
 from app.settings import DoorName
-from app.validation import params_of, refusal, sized
+from app.validation import ignored_fields, params_of, refusal, sized
 
 MODELS = "/models"
 
@@ -94,43 +95,53 @@ async def infer(request: Request, model_id: str = "") -> Response:
     runner = runner_of(request.app)
     if model_id.rstrip("/") not in ("", runner.settings.model_id):
         raise ModelNotFound(runner.settings.model_id, model_id)
-    params, upload, size = await _read(await request.body(), runner)
-    if getattr(params, "num_images_per_prompt", 1) > 1:
+    asked = await _read(await request.body(), runner)
+    if getattr(asked.params, "num_images_per_prompt", 1) > 1:
         raise FieldInvalid(
             "num_images_per_prompt: this protocol answers with one image.", "num_images_per_prompt"
         )
     encoding = Encoding(_accepted(request.headers.get("accept", "")))
     served = await serve(
         request,
-        params,
-        upload,
+        asked.params,
+        asked.upload,
         door=DoorName.HUGGINGFACE,
-        size=size,
+        size=asked.size,
         encoding=encoding,
         with_frames=False,
+        warnings=asked.warnings,
     )
     file = served.output.images[0]
     facts = {"X-Seed": str(file.seed), "X-NSFW": str(file.nsfw).lower()}
     return Response(file.data, media_type=file.media_type, headers=facts | served_headers(served))
 
 
-async def _read(body: bytes, runner: Runner) -> tuple[Params, bytes | None, tuple[int, int] | None]:
-    """Parameters, image file and size of a request."""
-    pipeline, upload, size = runner.pipeline, None, None
-    fields: dict[str, object] = {}
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request says: see `app.routes.serve.serve`."""
+
+    params: Params
+    upload: bytes | None = None
+    size: tuple[int, int] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+async def _read(body: bytes, runner: Runner) -> _Asked:
+    pipeline = runner.pipeline
     if pipeline.takes_image and not body.lstrip().startswith(b"{"):
-        upload = body
+        return _Asked(params_of(pipeline, sized({}, None, runner.native_size)), body)
+    given = await asyncio.to_thread(_parse, body)
+    fields: dict[str, object] = given.parameters.model_dump(exclude={"target_size"})
+    warnings = ignored_fields(fields, pipeline.params)
+    target, upload = given.parameters.target_size, None
+    size = (target.width, target.height) if target else None
+    if pipeline.takes_image:
+        limit = runner.settings.max_upload_bytes
+        upload = await asyncio.to_thread(decode_base64_image, given.inputs, max_bytes=limit)
     else:
-        given = await asyncio.to_thread(_parse, body)
-        fields = given.parameters.model_dump(exclude={"target_size"})
-        if target := given.parameters.target_size:
-            size = target.width, target.height
-        if pipeline.takes_image:
-            limit = runner.settings.max_upload_bytes
-            upload = await asyncio.to_thread(decode_base64_image, given.inputs, max_bytes=limit)
-        else:
-            fields["prompt"] = given.inputs
-    return params_of(pipeline, sized(fields, size, runner.native_size)), upload, size
+        fields["prompt"] = given.inputs
+    params = params_of(pipeline, sized(fields, size, runner.native_size))
+    return _Asked(params, upload, size, warnings)
 
 
 def _parse(body: bytes) -> InferenceRequest:

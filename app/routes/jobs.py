@@ -160,12 +160,13 @@ class JobsDoor:
     async def _accept(self, request: Request, limit: int, retention: float) -> DurableJob:
         asked = await self._codecs.run(parse_request, await _read_body(request, limit))
         webhook = await self._outbound.check_webhook(asked.webhook) if asked.webhook else ""
-        params, image = await read_input(self._runner.pipeline, asked.input, self._outbound, limit)
+        given = await read_input(self._runner.pipeline, asked.input, self._outbound, limit)
         policy = asked.policy or Policy()
         order = JobOrder(
-            params,
-            image,
+            given.params,
+            given.image,
             DoorName.RUNPOD,
+            warnings=given.warnings,
             webhook=webhook,
             execution_timeout=policy.execution_timeout / SECOND,
             ttl=policy.ttl / SECOND,

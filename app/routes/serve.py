@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from fastapi import Request
 
 from app.engine.job import JobOptions
@@ -10,7 +13,7 @@ from app.media.formats import LOSSLESS, Encoding
 from app.pipelines.base import Params
 from app.routes.disconnect import unless_client_leaves
 from app.routes.state import runner_of
-from app.schemas import warning_header
+from app.schemas import warning_headers
 
 
 async def serve(
@@ -22,6 +25,7 @@ async def serve(
     size: tuple[int, int] | None = None,
     encoding: Encoding = LOSSLESS,
     with_frames: bool = True,
+    warnings: Sequence[str] = (),
 ) -> Served:
     """Run a request to its end; it is cancelled when the client leaves.
 
@@ -30,6 +34,7 @@ async def serve(
         params, upload, size: see `Runner.submit`.
         door: see `JobOptions`.
         encoding, with_frames: see `Runner.finish`.
+        warnings: what the client should know already.
 
     Raises:
         RunnerError: what is wrong with it, or went wrong.
@@ -43,12 +48,10 @@ async def serve(
     job = await runner.submit(params, upload, options, size=size)
     request.state.request_id = job.id
     finishing = runner.finish(job, encoding, with_frames=with_frames)
-    return await unless_client_leaves(request, finishing, lambda: runner.backend.cancel(job.id))
+    served = await unless_client_leaves(request, finishing, lambda: runner.backend.cancel(job.id))
+    return replace(served, warnings=(*warnings, *served.warnings))
 
 
 def served_headers(served: Served) -> dict[str, str]:
     """How long the parts of the work took, and what the client should know of its outcome."""
-    headers = {"Server-Timing": served.server_timing}
-    if served.warnings:
-        headers["Warning"] = warning_header(served.warnings)
-    return headers
+    return {"Server-Timing": served.server_timing, **warning_headers(served.warnings)}

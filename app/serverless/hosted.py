@@ -52,15 +52,16 @@ class HostedRunner:
         """
         runner = self.runner
         max_bytes = runner.settings.max_upload_bytes
-        params, upload = await read_input(runner.pipeline, given, self._outbound, max_bytes)
-        job = await runner.submit(params, upload, JobOptions(self._door, job_id))
+        asked = await read_input(runner.pipeline, given, self._outbound, max_bytes)
+        job = await runner.submit(asked.params, asked.image, JobOptions(self._door, job_id))
         reporting = asyncio.create_task(self._report_progress(job, report))
         try:
             served = await self._finish(job)
             await asyncio.wait({reporting}, timeout=LAST_REPORT_SECONDS)
         finally:
             reporting.cancel()
-        return await asyncio.to_thread(job_output, served.output.images, served.warnings)
+        warnings = (*asked.warnings, *served.warnings)
+        return await asyncio.to_thread(job_output, served.output.images, warnings)
 
     async def paint(self, inputs: Inputs, image: bytes | None) -> Pixels:
         """The pixels of a job that was checked elsewhere; a cancellation stops it, too.

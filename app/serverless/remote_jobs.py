@@ -99,9 +99,10 @@ class RemoteJobsDoor:
         asked = await asyncio.to_thread(parse_request, await request.body())
         _refuse_promises(asked)
         pipeline = self._runner.pipeline
-        params, image = await read_input(pipeline, asked.input, self._outbound, RUNSYNC_LIMIT)
-        await self._runner.check(params, image)
-        return await self._calls.generate(await asyncio.to_thread(_with_file, asked.input, image))
+        given = await read_input(pipeline, asked.input, self._outbound, RUNSYNC_LIMIT)
+        await self._runner.check(given.params, given.image)
+        complete = await asyncio.to_thread(_with_file, asked.input, given.image)
+        return await self._calls.generate(complete)
 
     async def _answer(self, job_id: str, seconds: float) -> Response:
         return await asyncio.to_thread(JSONResponse, await self._look(job_id, seconds))

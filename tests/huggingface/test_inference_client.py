@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
@@ -39,6 +40,12 @@ def test_text_to_image(text_to_image: ServerProcess, path: str) -> None:
     assert image.format == "PNG"
     assert image.size == (64, 32)
     assert (np.asarray(image) == 7).all()
+
+
+def test_a_slip_in_a_parameter_is_told(text_to_image: ServerProcess) -> None:
+    asked = {"inputs": "a lake", "parameters": {**SMALL, "sede": 3, "target_size": None}}
+    answer = httpx.post(f"{text_to_image.url}/models/some/model", json=asked)
+    assert answer.headers["warning"] == '199 - "sede is no field and was ignored: seed is one"'
 
 
 def test_the_asynchronous_client(text_to_image: ServerProcess) -> None:

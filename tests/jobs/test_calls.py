@@ -47,6 +47,16 @@ def test_runsync_answers_with_the_finished_job(client: TestClient) -> None:
     assert images[0]["url"] == "data:image/png;base64," + job["output"]["body"]
 
 
+@pytest.mark.parametrize("call", ["run", "runsync"])
+def test_a_slip_in_a_field_is_told_with_the_output(client: TestClient, call: str) -> None:
+    given = {**TINY, "promt": "a fox", "image": "a picture"}
+    job = client.post(f"/{call}", json={"input": given}).json()
+    assert finished(client, job["id"])["output"]["headers"]["Warning"] == (
+        '199 - "promt is no field and was ignored: prompt is one", '
+        '199 - "image is no field and was ignored"'
+    )
+
+
 def test_runsync_and_status_sync_wait_as_long_as_asked_within_bounds(
     make_client: MakeClient, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

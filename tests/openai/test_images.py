@@ -6,6 +6,7 @@ import asyncio
 import io
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from PIL import Image
@@ -109,12 +110,32 @@ def test_no_room_for_a_file_brings_it_along(make_server: MakeServer) -> None:
 
 
 def test_fields_without_a_meaning_here_are_ignored(text_to_image: ServerProcess) -> None:
-    answer = client_of(text_to_image).images.generate(
+    whole = client_of(text_to_image).images.with_raw_response.generate(
         **SMALL, background="transparent", quality="hd", moderation="low", style="vivid",
-        user="me", extra_body=QUICK | {"bot_task": "image"},
+        user="me", extra_body=QUICK,
     )  # fmt: skip
+    answer = whole.parse()
     assert answer.background == "opaque"
     assert answer.model_dump()["quality"] == "auto"
+    assert "warning" not in whole.headers
+
+
+SLIP = '199 - "sede is no field and was ignored: seed is one"'
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_slip_in_a_field_is_told(text_to_image: ServerProcess, stream: bool) -> None:
+    asked = {**SMALL, **QUICK, "sede": 3, "style": "vivid", "stream": stream}
+    answer = httpx.post(f"{text_to_image.url}/v1/images/generations", json=asked)
+    assert answer.headers["warning"] == SLIP
+
+
+def test_a_slip_in_an_edits_field_is_told(image_to_image: ServerProcess) -> None:
+    asked = {"prompt": "a lake", "sede": "3", "user": "me"}
+    answer = httpx.post(
+        f"{image_to_image.url}/v1/images/edits", data=asked, files={"image[]": picture()}
+    )
+    assert answer.headers["warning"] == SLIP
 
 
 def test_edit_follows_the_images_size(image_to_image: ServerProcess) -> None:

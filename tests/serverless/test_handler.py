@@ -56,6 +56,12 @@ def test_an_image_is_taken_as_base64_or_data_url(make_settings: MakeSettings) ->
     assert raw["content_type"] == url["content_type"] == "image/png"
 
 
+def test_a_slip_in_a_field_is_told_with_the_output(make_settings: MakeSettings) -> None:
+    given = {"image": png(32, 16), "prompt": "a fox", "num_inference_steps": 1, "sede": 3}
+    [output] = outputs(make_settings(pipeline="image-to-image"), given)
+    assert '"sede is no field and was ignored: seed is one"' in output["headers"]["Warning"]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
@@ -15,13 +15,15 @@ from app.pipelines.base import Pipeline
 from app.routes.event_stream import EventStream
 from app.routes.json_body import json_response
 from app.routes.openai.image_answers import ImageAnswer, Kind
-from app.routes.openai.options import ImageOptions, ResponseFormat
+from app.routes.openai.options import MEANINGLESS, ImageOptions, ResponseFormat
 from app.routes.openai.partials import preview_interval
 from app.routes.openai.schemas import ImagesResponse
 from app.routes.serve import serve, served_headers
 from app.routes.state import runner_of
 from app.routes.urls import publish
+from app.schemas import warning_headers
 from app.settings import DoorName
+from app.validation import ignored_fields
 
 GENERATIONS, EDITS = "/images/generations", "/images/edits"
 
@@ -33,7 +35,8 @@ def generations(pipeline: Pipeline) -> APIRouter:
     body = create_model("ImageGenerationRequest", __base__=(ImageOptions, pipeline.params))
 
     async def create_image(request: Request, options: Any) -> Response:
-        return await _serve(request, options, None, Kind.GENERATION)
+        warnings = ignored_fields(await request.json(), body, MEANINGLESS)
+        return await _serve(request, options, None, Kind.GENERATION, warnings)
 
     create_image.__annotations__["options"] = body
     return _route(GENERATIONS, create_image, pipeline, "createImage", "Create images")
@@ -53,10 +56,11 @@ def edits(pipeline: Pipeline) -> APIRouter:
         **files,
     )
 
-    async def edit_image(request: Request, form: Any) -> Response:
-        return await _serve(request, form, await _only_image(form), Kind.EDIT)
+    async def edit_image(request: Request, options: Any) -> Response:
+        warnings = ignored_fields(await request.form(), form, MEANINGLESS)
+        return await _serve(request, options, await _only_image(options), Kind.EDIT, warnings)
 
-    edit_image.__annotations__["form"] = Annotated[form, Form(media_type="multipart/form-data")]
+    edit_image.__annotations__["options"] = Annotated[form, Form(media_type="multipart/form-data")]
     return _route(EDITS, edit_image, pipeline, "createImageEdit", "Edit an image")
 
 
@@ -96,13 +100,23 @@ async def _only_image(form: Any) -> bytes:
 
 
 async def _serve(
-    request: Request, options: ImageOptions, upload: bytes | None, kind: Kind
+    request: Request,
+    options: ImageOptions,
+    upload: bytes | None,
+    kind: Kind,
+    warnings: Sequence[str],
 ) -> Response:
     runner = runner_of(request.app)
     params, encoding, size = options.params(runner), options.encoding, options.dimensions
     if not options.stream:
         served = await serve(
-            request, params, upload, door=DoorName.OPENAI, size=size, encoding=encoding
+            request,
+            params,
+            upload,
+            door=DoorName.OPENAI,
+            size=size,
+            encoding=encoding,
+            warnings=warnings,
         )
         by_url = options.response_format is ResponseFormat.URL
         output = await publish(request, served.output) if by_url else served.output
@@ -118,4 +132,9 @@ async def _serve(
     request.state.request_id = job.id
     changes, finishing = job.watch(), asyncio.ensure_future(runner.finish(job, encoding))
     events = ImageAnswer(kind, options, job).events(changes, finishing, runner)
-    return EventStream(events, finishing, leave=lambda: runner.backend.cancel(job.id))
+    return EventStream(
+        events,
+        finishing,
+        leave=lambda: runner.backend.cancel(job.id),
+        headers=warning_headers(warnings),
+    )

@@ -88,8 +88,12 @@ class Options(BaseModel):
         return {}
 
 
+MEANINGLESS = ("background", "moderation", "quality", "style", "user")
+"""Options of OpenAI's own models, ignored without a word."""
+
+
 class ImageOptions(Options):
-    """Options of images. background, quality, moderation, style and user are ignored."""
+    """Options of images, but for `MEANINGLESS` ones."""
 
     n: int | None = Field(None, ge=1, description="Images to make.")
     response_format: ResponseFormat = Field(
