@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -21,6 +23,10 @@ logger = logging.getLogger(__name__)
 ERROR_LINGER = 2.0
 """Seconds that /health answers ERROR before the process ends, so that a poller sees it."""
 
+LAST_ANSWERS = 1, 5
+"""Least and most whole seconds that clients get to read their answers after the drain. Whoever
+sent the signal may end the process 8 s after it (go-livepeer) or 10 (Docker)."""
+
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
@@ -30,10 +36,13 @@ class GracefulExit:
     A second signal cancels it, and a third one does not even wait for the clients.
     """
 
-    def __init__(self, drain: Callable[[], Any]) -> None:
+    def __init__(self, drain: Callable[[], Any], drain_seconds: float) -> None:
+        """Prepare; `drain` takes up to `drain_seconds`, and what it leaves goes to the clients."""
         self._drain = drain
+        self._drain_seconds = drain_seconds
         self._previous: dict[int, Handler] = {}
         self._task: asyncio.Task[None] | None = None
+        self._end = 0.0
 
     def install(self) -> None:
         """Take over the signals, where this thread may (the main thread of a server)."""
@@ -51,6 +60,7 @@ class GracefulExit:
     def _on_signal(self, number: int) -> None:
         if self._task is None:
             logger.info("%s: finishing the running jobs", signal.Signals(number).name)
+            self._end = time.monotonic() + self._drain_seconds
             self._task = asyncio.create_task(self._finish(number))
         elif not self._task.cancel():
             self._pass_on(number, at_once=True)
@@ -69,6 +79,9 @@ class GracefulExit:
         handler = self._previous.get(number)
         server = getattr(handler, "__self__", None)
         if isinstance(server, uvicorn.Server):
+            least, most = LAST_ANSWERS
+            left = math.ceil(self._end - time.monotonic())
+            server.config.timeout_graceful_shutdown = max(least, min(left, most))
             server.should_exit = True
             server.force_exit |= at_once
         elif callable(handler):

@@ -30,6 +30,7 @@ from app.request_id import RequestId
 from app.routes import activity as activity_door
 from app.routes import events, generate, hardware, health, huggingface, jobs, openai, page, state
 from app.routes import metrics as metrics_door
+from app.routes.arrivals import Arrivals
 from app.routes.bodies import BodyLimit
 from app.routes.door import Door
 from app.routes.gates import CrossSiteGate, Guard, TokenGate, at
@@ -67,10 +68,15 @@ def create_app(
         observers.append(tracing.observe)
     runner = Runner(settings, backend, codecs, observers, metrics.refuse)
     services = JobServices(runner, shelf)
+    arrivals = Arrivals(settings.max_upload_bytes)
+
+    async def drain() -> None:
+        arrivals.close()
+        await services.drain()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        exit_ = GracefulExit(services.drain)
+        exit_ = GracefulExit(drain, settings.drain_seconds)
         exit_.install()
         logging.getLogger().addHandler(log_tail)
         await runner.backend.start(on_failure=lambda: exit_.exit_after(ERROR_LINGER))
@@ -102,7 +108,7 @@ def create_app(
         app.include_router(door.router)
     errors = ErrorTable(settings.overload_status, [door.dialect for door in doors if door.dialect])
     errors.install(app)
-    _add_gates(app, settings, [events.guard, *(door.guard for door in doors)], errors)
+    _add_gates(app, settings, arrivals, [events.guard, *(door.guard for door in doors)], errors)
     if tracing:
         tracing.install(app)
     app.openapi = lambda: describe(app, settings.model_id)  # type: ignore[method-assign]
@@ -134,12 +140,16 @@ def _doors(
 
 
 def _add_gates(
-    app: FastAPI, settings: Settings, guards: Sequence[Guard], errors: ErrorTable
+    app: FastAPI,
+    settings: Settings,
+    arrivals: Arrivals,
+    guards: Sequence[Guard],
+    errors: ErrorTable,
 ) -> None:
     """The last one added is the first that a request meets."""
     # What passes the limit stays in memory: a disk is slower, may be full and may be read-only.
     MultiPartParser.spool_max_size = settings.max_upload_bytes
-    app.add_middleware(BodyLimit, settings.max_upload_bytes, errors.response, huggingface.guard)
+    app.add_middleware(BodyLimit, arrivals, errors.response, huggingface.guard)
     if settings.auth_token:
         app.add_middleware(
             TokenGate,

@@ -11,23 +11,13 @@ from fastapi import FastAPI
 from app.main import exit_code
 from app.routes.state import runner_of
 
-LAST_ANSWERS = 5
-"""Seconds that clients get to read their answers after the last job, before the process ends."""
-
 
 def serve(app: FastAPI) -> int:
     """Serve on HOST and PORT until told to stop; the process's exit code."""
     settings = runner_of(app).settings
     host, port = settings.host, settings.port
     _check_address(host, port)
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=LAST_ANSWERS,
-    )
+    uvicorn.run(app, host=host, port=port, access_log=False, log_config=None)
     return exit_code(app)
 
 

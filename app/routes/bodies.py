@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import MappingProxyType
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyOverdue, Overloaded, RequestTooLarge
+from app.errors import RequestTooLarge
+from app.routes.arrivals import Arrivals
 from app.routes.gates import ErrorResponse, Guard
 from app.routes.paths import routed_path
-from app.settings import MEBIBYTE
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two parts of a body."""
-BODIES_AT_ONCE = 8
-"""Arriving bodies may together be as large as this many of the largest; bodies that have arrived
-are bounded by the queue's limit."""
 MOST = MappingProxyType({b",": 50_000, b"[": 50_000, b"{": 50_000, b"&": 50_000, b"%": 50_000,
                          b"\\": 400_000})  # fmt: skip
 """Signs in a JSON document or a form. Each makes a value for the parser, which holds up all else
@@ -33,19 +27,18 @@ class BodyLimit:
     """Refuses a body that is too large, too slow or too much work, by its length or as it comes.
 
     Args:
-        max_bytes: of one body.
+        arrivals: what is on its way here.
         respond: see `ErrorResponse`.
         takes_files: where a body may be a file, whatever its type is said to be.
     """
 
     def __init__(
-        self, app: ASGIApp, max_bytes: int, respond: ErrorResponse, takes_files: Guard
+        self, app: ASGIApp, arrivals: Arrivals, respond: ErrorResponse, takes_files: Guard
     ) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._arrivals = arrivals
         self._respond = respond
         self._takes_files = takes_files
-        self._arriving = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at what the application reads."""
@@ -54,46 +47,24 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            await self._respond(self.too_large(), routed_path(scope))(scope, receive, send)
+        if announced.isdecimal() and int(announced) > self._arrivals.max_bytes:
+            error = self._arrivals.too_large()
+            await self._respond(error, routed_path(scope))(scope, receive, send)
             return
         is_form = headers.get("content-type", "").lower().startswith(PLAIN_FORM)
-        body = _Body(self, receive, is_form and not self._takes_files("POST", routed_path(scope)))
+        is_text = is_form and not self._takes_files("POST", routed_path(scope))
+        body = _Body(self._arrivals, receive, is_text)
         try:
             await self._app(scope, body.receive, send)
         finally:
             body.leave()
 
-    def make_room(self, size: int) -> None:
-        """Count arriving bytes; a negative size takes those of a body that has arrived off again.
-
-        Raises:
-            Overloaded: too much is on its way.
-        """
-        self._arriving += size
-        if size > 0 and self._arriving > BODIES_AT_ONCE * self._max_bytes:
-            raise Overloaded("too many large requests arrive at once.", retry_after=1)
-
-    def check(self, size: int) -> None:
-        """Refuse a body of this size, so far.
-
-        Raises:
-            RequestTooLarge: it is beyond the limit.
-        """
-        if size > self._max_bytes:
-            raise self.too_large()
-
-    def too_large(self) -> RequestTooLarge:
-        """Say what the limit is."""
-        limit = self._max_bytes / MEBIBYTE
-        return RequestTooLarge(f"The request is larger than {limit:g} MiB (MAX_UPLOAD_MB).")
-
 
 class _Body:
     """One body, as far as it has come."""
 
-    def __init__(self, limit: BodyLimit, receive: Receive, is_text: bool) -> None:
-        self._limit = limit
+    def __init__(self, arrivals: Arrivals, receive: Receive, is_text: bool) -> None:
+        self._arrivals = arrivals
         self._receive = receive
         self._is_text: bool | None = is_text or None  # None: not known before it begins
         self._is_whole = False
@@ -106,16 +77,14 @@ class _Body:
 
         Raises:
             BodyOverdue: there was none for too long.
+            ShuttingDown: the server is to end.
             RequestTooLarge: the body is too large, or too much work.
             Overloaded: too much is on its way, from all clients.
         """
         if self._is_whole:
             return await self._receive()
-        try:
-            async with asyncio.timeout(LONGEST_PAUSE):
-                message = await self._receive()
-        except TimeoutError as error:
-            raise BodyOverdue(LONGEST_PAUSE) from error
+        async with self._arrivals.pause():
+            message = await self._receive()
         self._take(message.get("body", b""))
         if not message.get("more_body", False):
             self._is_whole = True
@@ -124,14 +93,15 @@ class _Body:
 
     def leave(self) -> None:
         """Give up what was counted."""
-        self._limit.make_room(-self._counted)
+        self._arrivals.make_room(-self._counted)
         self._counted = 0
 
     def _take(self, part: bytes) -> None:
         self._size += len(part)
-        self._limit.check(self._size)
+        if self._size > self._arrivals.max_bytes:
+            raise self._arrivals.too_large()
         self._counted += len(part)
-        self._limit.make_room(len(part))
+        self._arrivals.make_room(len(part))
         if self._is_text is None:
             begin = part.lstrip(BEFORE_JSON)[:1]
             self._is_text = begin in JSON_BEGINS if begin else None

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import RunnerError
-from app.routes import bodies
+from app.routes import arrivals
+from app.routes.arrivals import Arrivals
 from app.routes.bodies import BodyLimit
 from tests.conftest import MakeClient
 from tests.pictures import picture
@@ -114,7 +115,7 @@ async def taken(client: Client) -> AsyncIterator[None]:
 
 
 def make_limit(max_bytes: int) -> BodyLimit:
-    return BodyLimit(read, max_bytes, respond, lambda *_: False)
+    return BodyLimit(read, Arrivals(max_bytes), respond, lambda *_: False)
 
 
 def test_only_so_much_arrives_at_once() -> None:
@@ -140,7 +141,7 @@ def test_only_so_much_arrives_at_once() -> None:
 
 
 def test_who_stops_in_the_middle_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(arrivals, "LONGEST_PAUSE", 0.01)
 
     async def main() -> None:
         limit = make_limit(100)
@@ -150,6 +151,24 @@ def test_who_stops_in_the_middle_is_not_waited_for(monkeypatch: pytest.MonkeyPat
             status, says = await client.answer
             assert status == 408
             assert "Nothing came" in says
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_server_waits_for_no_body() -> None:
+    async def main() -> None:
+        incoming = Arrivals(100)
+        limit = BodyLimit(read, incoming, respond, lambda *_: False)
+        slow = Client(limit)
+        slow.send(b"x")
+        async for _ in taken(slow):
+            pass
+        incoming.close()
+        late = Client(limit)
+        for client in (slow, late):
+            status, says = await client.answer
+            assert status == 503
+            assert "shutting down" in says
 
     asyncio.run(main())
 

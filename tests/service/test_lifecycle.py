@@ -56,14 +56,17 @@ def wait_depth(running: ServerProcess, jobs: int) -> None:
 
 
 @contextmanager
-def impatient(url: str, **changes: object) -> Iterator[None]:
-    """A client that sends its request and hangs up at the end of the block."""
+def impatient(url: str, more: int = 0, **changes: object) -> Iterator[socket.socket]:
+    """A client that sends its request and hangs up at the end of the block.
+
+    With `more`, so many bytes of its body are missing.
+    """
     body = json.dumps(BODY | changes)
     head = "POST /text-to-image HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port)) as connection:
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        yield
+        connection.sendall(f"{head}Content-Length: {len(body) + more}\r\n\r\n{body}".encode())
+        yield connection
 
 
 def alive(pid: int) -> bool:
@@ -271,6 +274,23 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(
         step_gate.open()
         assert runs.result().status_code == 200
         assert running.wait_exit() == 0
+
+
+def test_sigterm_waits_for_no_body(
+    tmp_path: Path, clients: ThreadPoolExecutor, step_gate: Gate
+) -> None:
+    with fake_server(tmp_path, DRAIN_SECONDS=600) as running:
+        runs = clients.submit(post, running)
+        step_gate.wait_reached()
+        with impatient(running.url, more=10) as slow:
+            running.process.send_signal(signal.SIGTERM)
+            answer = slow.makefile("rb").read().decode()
+        assert answer.startswith("HTTP/1.1 503 ")
+        assert "shutting down" in json.loads(answer.partition("\r\n\r\n")[2])["detail"]["msg"]
+        step_gate.open()
+        assert runs.result().status_code == 200
+        assert running.wait_exit() == 0
+        assert "Traceback" not in running.log
 
 
 def test_sigterm_gives_up_what_still_runs_after_drain_seconds(
