@@ -149,6 +149,7 @@ class Settings(EnvironmentSettings):
     torch_compile_backend: str = Field(
         "inductor", min_length=1, description="torch.compile's backend."
     )
+    cuda_graphs: bool = Field(False, description="Replay the denoiser's forwards as CUDA graphs.")
     compile_cache_dir: Path | None = Field(
         None, description="Folder that keeps compiled kernels, so that the next start is warm."
     )

@@ -185,11 +185,7 @@ def run(parts: Sequence[Part], padded: int | None = None) -> dict[Part, Any]:
     if len(parts) == 1 and parts[0].is_whole and padded in (None, rows):
         return {parts[0]: call.function(**_on_device(call))}
     filling = (padded or rows) - rows
-    arguments = {
-        name: _merged(name, call, parts, filling)
-        for name, value in call.arguments.items()
-        if value is not None
-    }
+    arguments = {name: _merged(name, call, parts, filling) for name in call.arguments}
     result = call.function(**arguments)
     pieces = result[0].split([part.rows for part in parts] + ([filling] if filling else []))
     return {part: _like(result, piece) for part, piece in zip(parts, pieces, strict=False)}
@@ -226,14 +222,15 @@ def _merged(name: str, call: Call, parts: Sequence[Part], filling: int) -> Any:
         timesteps = _cat([_timesteps(part) for part in parts], filling)
         main = call.arguments[call.roles.rows[0]]
         return timesteps.to(main.device, non_blocking=True)
-    if name not in call.roles.rows:
+    if name not in call.roles.rows or value is None:
         return value
     if isinstance(value, Mapping):
         return {
             key: _cat(
                 [part.call.arguments[name][key][part.start : part.stop] for part in parts], filling
             )
-            for key in value
+            for key, it in value.items()
+            if it is not None
         }
     return _cat([part.call.arguments[name][part.start : part.stop] for part in parts], filling)
 

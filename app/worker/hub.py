@@ -225,7 +225,7 @@ class Hub:
 
     def _room(self, lane: Lane, first: Call) -> int:
         """Rows that fit into a call that begins with `first`."""
-        most = self._limits.most(first.row_size, first.signature)
+        most = self._limits.most(first.row_size, first.signature, is_step=lane.pads)
         if len(self) == 1:  # alone, a request runs exactly as it would without the hub
             return most
         worth = useful_rows(first.row_size, lane.elements)

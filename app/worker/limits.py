@@ -14,7 +14,8 @@ USEFUL_ON_CPU = 2**17
 pixels' side, 32 of 256, all that come at 128 (measured with small models on two cores)."""
 
 USEFUL_ON_GPU = 2**19
-"""The same for a data-centre GPU: 32 images of 512 pixels' side, 8 of 1024."""
+"""The same for a data-centre GPU: 32 images of 512 pixels' side, 8 of 1024, with latents of four
+channels; a quarter of it for those of sixteen, whose transformers have more to do for each."""
 
 DECODED_ON_CPU = 2**12
 """Elements of the latents of one decoding: an image of 256 pixels' side, or 4 of 128."""
@@ -70,19 +71,22 @@ class RowLimits:
     _fits: Counter[object] = field(default_factory=Counter)
     _is_measuring: bool = False
 
-    def most(self, row_size: int, kind: object) -> int:
+    def most(self, row_size: int, kind: object, *, is_step: bool = True) -> int:
         """Rows that a call may have at all; larger ones are divided.
 
         Args:
             row_size: elements of one row of the latents.
             kind: what calls that need the same memory have in common.
+            is_step: whether it is a forward, which is what was measured and is filled up.
         """
         limits = [self._fitting.get(kind), self.policy.max_rows]
-        if self.policy.buckets:
-            limits.append(self.policy.buckets[-1])
-        if self.bytes_per_element and self.free_bytes and row_size:
+        if is_step and self.bytes_per_element and self.free_bytes and row_size:
             limits.append(int(self.free_bytes / (self.bytes_per_element * row_size)))
-        return max(1, min((limit for limit in limits if limit is not None), default=2**31))
+        most = max(1, min((limit for limit in limits if limit is not None), default=2**31))
+        if not is_step:
+            return most
+        # Filled up, a call of fewer rows than the next bucket would have more than the limit.
+        return max((bucket for bucket in self.policy.buckets if bucket <= most), default=most)
 
     def padded(self, rows: int) -> int | None:
         """The number of rows that a call of `rows` is filled up to, None if to none."""

@@ -28,6 +28,7 @@ from app.worker.memory import (
     peak_memory,
 )
 from app.worker.outbox import Outbox
+from app.worker.pace import Pace
 from app.worker.pixels import OnTheWay, fetch
 from app.worker.reporting import Send, StepReporter
 from app.worker.warmup import warm_up_rounds
@@ -57,6 +58,7 @@ class WorkLoop:
         self._channel = channel
         self._inbox = inbox
         self._outbox = Outbox()
+        self._pace = Pace.of(parts.loaded.device)
         self._colours = LatentColours()
         self._busy_seconds = 0.0
 
@@ -140,7 +142,9 @@ class WorkLoop:
 
     def _work(self) -> None:
         start = time.perf_counter()
+        self._pace.begin()
         self._parts.hub.turn()
+        self._pace.end()
         self._busy_seconds += time.perf_counter() - start
 
     # One order --------------------------------------------------------------------------

@@ -9,9 +9,11 @@ import sys
 import torch
 
 _NO_MEMORY = (
-    "CUDA error: out of memory",  # outside of PyTorch's own allocator, as are the next two
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
+    "error: out of memory",  # of CUDA or HIP, outside of PyTorch's own allocator as are the next
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN, cuSOLVER, cuFFT, hipBLAS
+    "_ALLOCATION_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # its handle takes memory, too
+    "unable to find an engine to execute",  # cuDNN: none whose workspace fits, most often
     "can't allocate memory",  # a CPU
     "not enough memory",
     "MPS backend out of memory",
@@ -22,7 +24,12 @@ _NO_MEMORY = (
 _BROKEN_CONTEXT = ("CUDA error", "HIP error", "device-side assert", "cuDNN error")
 """Errors after which every further call on the device fails as well."""
 
-_HARMLESS = ("invalid configuration argument", "CUDNN_STATUS_NOT_SUPPORTED")
+_HARMLESS = (
+    "invalid configuration argument",
+    "CUBLAS_STATUS_INVALID_VALUE",
+    "CUBLAS_STATUS_NOT_SUPPORTED",
+    "CUDNN_STATUS_NOT_SUPPORTED",
+)
 """Those of a call that the device refused, and that leave it as it was."""
 
 

@@ -53,11 +53,20 @@ class Network:
         self.module = module
         self.function = function
         self.roles: Roles | None = table.get(self.class_name)
-        self.parameters = tuple(inspect.signature(getattr(own, method)).parameters)[1:]
+        parameters = inspect.signature(getattr(own, method)).parameters
+        self.parameters = tuple(parameters)[1:]
+        self._optional = {name for name, it in parameters.items() if it.default is None}
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], shared: SharedValues) -> Call:
-        """The call of these arguments."""
-        arguments = dict(zip(self.parameters, args, strict=False)) | kwargs
+        """The call of these arguments, but for those that say what the default says.
+
+        Traces and CUDA graphs know a call by the names of its arguments, and pipelines differ in
+        what they name for nothing.
+        """
+        given = dict(zip(self.parameters, args, strict=False)) | kwargs
+        arguments = {
+            name: it for name, it in given.items() if it is not None or name not in self._optional
+        }
         return describe(self.function, arguments, self.roles, shared)
 
 

@@ -38,6 +38,6 @@ def fetch(tensor: torch.Tensor) -> OnTheWay:
         return OnTheWay(tensor.cpu().contiguous(), None)
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     host.copy_(tensor, non_blocking=True)
-    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     arrived.record()
     return OnTheWay(host, arrived)

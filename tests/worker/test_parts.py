@@ -80,6 +80,7 @@ def test_rows_by_memory_by_what_pays_and_by_what_failed() -> None:
     limits.did_not_fit(6, "kind")
     assert limits.most(100, "kind") == 3
     assert limits.most(100, "another kind") == 8
+    assert limits.most(100, "a decoding", is_step=False) == 10
     assert useful_rows(100, 1000) == 10
     assert useful_rows(10_000, 1000) == 1
 
@@ -89,6 +90,14 @@ def test_buckets() -> None:
     assert [limits.padded(rows) for rows in (1, 2, 3, 4)] == [1, 2, 4, 4]
     assert limits.most(1, "kind") == 4
     assert RowLimits(BatchPolicy()).padded(3) is None
+
+
+def test_filling_up_stays_within_what_was_set_and_what_fits() -> None:
+    limits = RowLimits(BatchPolicy(max_rows=7, buckets=(1, 2, 4, 6, 8)))
+    assert limits.most(1, "kind") == 6
+    limits.did_not_fit(6, "kind")
+    assert limits.most(1, "kind") == 2
+    assert limits.most(1, "a decoding", is_step=False) == 7
 
 
 def test_timesteps_that_are_entries_of_the_schedule_are_recognised() -> None:
@@ -187,6 +196,11 @@ def test_a_vae_of_another_type_computes_in_it(prepare: Any) -> None:
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("HIP error: out of memory"), True),
+        (RuntimeError("CUDA driver error: out of memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublas"), True),
+        (RuntimeError("FIND was unable to find an engine to execute this computation"), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("not enough memory"), False),
     ],
@@ -204,6 +218,7 @@ def test_what_counts_as_out_of_memory(error: Exception, is_memory: bool) -> None
         ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", True),
         ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`", True),
         ("CUDA error: invalid configuration argument", False),
+        ("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmEx`", False),
         ("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if", False),
         ("mat1 and mat2 shapes cannot be multiplied", False),
     ],

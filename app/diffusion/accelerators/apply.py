@@ -13,6 +13,7 @@ from app.diffusion.accelerators import (
     caching,
     compiling,
     deepcache,
+    graphs,
     layout,
     memory,
     quantizing,
@@ -49,6 +50,7 @@ _FUNCTIONS: dict[str, Apply] = {
     "VAE_TILING": memory.tile_vae,
     "SFAST": sfast.trace,
     "TORCH_COMPILE": compiling.compile_denoiser,
+    "CUDA_GRAPHS": graphs.enable,
     "OFFLOAD=model": memory.offload_models,
     "OFFLOAD=group": memory.offload_groups,
     "OFFLOAD=sequential": memory.offload_sequentially,
@@ -73,7 +75,7 @@ def apply(pipe: Any, settings: Settings, device: torch.device) -> Active:
     if settings.offload is None:
         pipe.to(device)
     resets = [reset for row in rows if (reset := _put_on(row, pipe, settings, device))]
-    has_graphs = settings.sfast and device.type == "cuda"
+    has_graphs = (settings.sfast and device.type == "cuda") or settings.cuda_graphs
     return Active(
         names=tuple(_label(row, settings) for row in rows),
         keeps_state=any(row.keeps_state for row in rows),

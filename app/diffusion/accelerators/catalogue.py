@@ -95,6 +95,7 @@ class Accelerator:
 
 
 _OFFLOAD_EXCLUDES = (
+    ("CUDA_GRAPHS", "a graph holds the weights' addresses"),
     ("SFAST", "its CUDA graphs hold the weights' addresses"),
     ("TORCH_COMPILE", "weights that move are compiled for again"),
     ("QUANTIZE", "quantised weights do not move"),
@@ -123,6 +124,7 @@ CATALOGUE: tuple[Accelerator, ...] = (
         excludes=(
             ("SFAST", "a traced model does not run the hooks that widen the weights"),
             ("TORCH_COMPILE", "the hooks that widen the weights cannot be compiled whole"),
+            ("CUDA_GRAPHS", "each pass puts the widened weights elsewhere"),
         ),
     ),
     Accelerator(
@@ -152,6 +154,16 @@ CATALOGUE: tuple[Accelerator, ...] = (
         ),
     ),
     Accelerator("TORCH_COMPILE"),
+    Accelerator(
+        "CUDA_GRAPHS",
+        cuda=True,
+        takes_loras=False,
+        excludes=(
+            ("SFAST", "stable-fast has CUDA graphs of its own"),
+            ("DEEPCACHE", "which blocks run is decided at each step"),
+            ("CACHE", "which blocks run is decided at each step"),
+        ),
+    ),
     Accelerator("OFFLOAD=model", cuda=True, excludes=_OFFLOAD_EXCLUDES, keeps_state=True),
     Accelerator("OFFLOAD=group", cuda=True, excludes=_OFFLOAD_EXCLUDES),
     Accelerator("OFFLOAD=sequential", cuda=True, excludes=_OFFLOAD_EXCLUDES),
