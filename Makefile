@@ -13,13 +13,16 @@ export PREVIEWS ?= true
 # Gigabytes: installed on its own and without --quiet, so that pip shows how far it is.
 TORCH = $(shell grep '^torch==' requirements.txt)
 
-.PHONY: serve test test-sfast test-ray test-load test-compose check lint types openapi demo-models clean
+.PHONY: serve test test-accelerators test-sfast test-ray test-load test-compose check lint types openapi demo-models clean
 
 serve: $(VENV)/service  ## serve PIPELINE (text-to-image) with MODEL_ID (demo) on HOST:PORT
 	$(BIN)/python -m app
 
 test: $(VENV)/dev  ## run the tests
 	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --ignore=tests/compose
+
+test-accelerators: $(VENV)-accelerators/ready  ## run the accelerators' tests with their packages
+	$(VENV)-accelerators/bin/python -m pytest tests/accelerators tests/diffusion/test_loras.py
 
 test-sfast: $(VENV)-sfast/ready  ## run stable-fast's tests, with the real package, in its own PyTorch
 	$(VENV)-sfast/bin/python -m pytest tests/accelerators/test_sfast.py
@@ -60,6 +63,12 @@ $(VENV)/dev: $(VENV)/service requirements-dev.txt
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	touch $@
 
+$(VENV)-accelerators/ready: requirements-accelerators.txt requirements.txt
+	$(PYTHON) -m venv $(VENV)-accelerators
+	$(VENV)-accelerators/bin/pip install $(TORCH)
+	$(VENV)-accelerators/bin/pip install --quiet -r requirements.txt -r requirements-accelerators.txt pytest
+	touch $@
+
 $(VENV)-sfast/ready: requirements-sfast.txt
 	$(PYTHON) -m venv $(VENV)-sfast
 	$(VENV)-sfast/bin/pip install --quiet -r requirements-sfast.txt pytest
@@ -77,4 +86,4 @@ $(VENV)-load/ready: requirements-load.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-sfast $(VENV)-ray $(VENV)-load .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-accelerators $(VENV)-sfast $(VENV)-ray $(VENV)-load .pytest_cache .mypy_cache .ruff_cache

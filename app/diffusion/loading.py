@@ -79,6 +79,9 @@ def load(settings: Settings) -> LoadedPipeline:
         ModelNotLoaded: one line that says what is wrong and what to do about it.
     """
     device = choose_device(settings.device)
+    if device.type == "cuda":
+        # TF32, for weights that are in single precision: as convolutions are computed anyway.
+        torch.set_float32_matmul_precision("high")
     profile = profile_for(settings.model_id)
     read = _from_nothing if is_random(settings.model_id) else _from_disk
     try:
@@ -86,8 +89,8 @@ def load(settings: Settings) -> LoadedPipeline:
         active = apply(pipe, settings, device)
     except torch.OutOfMemoryError as error:
         raise ModelNotLoaded(
-            f"MODEL_ID={settings.model_id} does not fit into the memory of {device}: "
-            "choose a smaller model or a larger device."
+            f"MODEL_ID={settings.model_id} does not fit into the memory of {device}: choose a "
+            "smaller model or a larger device, or set QUANTIZE=int8 or OFFLOAD=group."
         ) from error
     pipe.set_progress_bar_config(disable=True)
     return LoadedPipeline(pipe, device, dtype, profile, folder, active)
@@ -130,7 +133,8 @@ def _from_nothing(
         dtype = torch.bfloat16
     elif is_gpu(device):
         dtype = getattr(torch, model.dtype)
-    return build_random(settings, device, dtype), dtype, settings.model_dir
+    place = torch.device("cpu") if settings.offload else device
+    return build_random(settings, place, dtype), dtype, settings.model_dir
 
 
 def _build(wanted: Any, files: ModelFiles, variant: str | None, dtype: torch.dtype) -> Any:

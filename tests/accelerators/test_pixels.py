@@ -1,5 +1,8 @@
 """What an accelerator may change in the pixels, on tiny models with random weights."""
 
+from typing import Any
+
+import diffusers
 import pytest
 import torch
 
@@ -47,6 +50,21 @@ def test_fp8_storage_stays_close(load_tiny: Load, family: str) -> None:
     stored = {weight.dtype for weight in _denoiser(fast).parameters()}
     assert torch.float8_e4m3fn in stored
     assert difference(generate(fast), generate(load_tiny(family))) < 0.1
+
+
+def test_weights_are_made_smaller_before_they_go_to_the_device(
+    load_tiny: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[set[torch.dtype]] = []
+    to = diffusers.DiffusionPipeline.to
+
+    def watched(pipe: Any, *args: Any, **kwargs: Any) -> Any:
+        moved.append({weight.dtype for weight in pipe.unet.parameters()})
+        return to(pipe, *args, **kwargs)
+
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "to", watched)
+    load_tiny("sd", quantize="fp8-storage")
+    assert torch.float8_e4m3fn in moved[-1]
 
 
 @pytest.mark.parametrize("family", ["sd", "flux"])

@@ -1,6 +1,6 @@
 """An accelerator that cannot work stops the start, and the message says what to do."""
 
-from importlib.util import find_spec
+import importlib.util
 from types import SimpleNamespace
 
 import pytest
@@ -51,10 +51,14 @@ def test_refused(load_tiny: Load, family: str, setting: str, value: object, reme
     ],
 )
 def test_a_missing_package_is_named_with_its_install(
-    load_tiny: Load, module: str, values: dict[str, object], requirements: str
+    load_tiny: Load,
+    module: str,
+    values: dict[str, object],
+    requirements: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if find_spec(module):
-        pytest.skip(f"{module} is installed")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda it: None if it == module else find(it))
     with pytest.raises(ModelNotLoaded, match=requirements):
         load_tiny("sd", **values)
 

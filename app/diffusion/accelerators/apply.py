@@ -72,15 +72,18 @@ def apply(pipe: Any, settings: Settings, device: torch.device) -> Active:
     rows = requested(settings)
     for row in rows:
         _check(row, pipe, device)
+    early = [row for row in rows if row.moves_after]
+    late = [row for row in rows if not row.moves_after]
+    resets = [_put_on(row, pipe, settings, device) for row in early]
     if settings.offload is None:
         pipe.to(device)
-    resets = [reset for row in rows if (reset := _put_on(row, pipe, settings, device))]
+    resets += [_put_on(row, pipe, settings, device) for row in late]
     has_graphs = (settings.sfast and device.type == "cuda") or settings.cuda_graphs
     return Active(
         names=tuple(_label(row, settings) for row in rows),
         keeps_state=any(row.keeps_state for row in rows),
         buckets=ROW_BUCKETS if has_graphs else (),
-        resets=tuple(resets),
+        resets=tuple(reset for reset in resets if reset),
         warms_up=settings.torch_compile or (settings.sfast and settings.sfast_warmup),
     )
 

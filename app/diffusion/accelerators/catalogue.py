@@ -73,6 +73,8 @@ class Accelerator:
         keeps_state: whether the denoiser belongs to one request at a time: values are carried
             from step to step, or the modules are hooked anew after each request.
         takes_loras: whether LoRA adapters still have an effect.
+        moves_after: whether the weights go to the device afterwards: there may be no room for
+            them as they are.
     """
 
     setting: str
@@ -82,6 +84,7 @@ class Accelerator:
     excludes: tuple[tuple[str, str], ...] = ()
     keeps_state: bool = False
     takes_loras: bool = True
+    moves_after: bool = False
 
     @property
     def name(self) -> str:
@@ -103,13 +106,12 @@ _OFFLOAD_EXCLUDES = (
 _TORCHAO = Package("torchao", "requirements-accelerators.txt")
 
 CATALOGUE: tuple[Accelerator, ...] = (
-    Accelerator("ATTENTION_BACKEND", denoiser=Denoiser.TRANSFORMER),
-    Accelerator("FUSE_QKV", takes_loras=False),
-    Accelerator("CHANNELS_LAST", denoiser=Denoiser.UNET),
+    Accelerator("FUSE_QKV", takes_loras=False, moves_after=True),
     Accelerator(
         "QUANTIZE=int8",
         package=_TORCHAO,
         takes_loras=False,
+        moves_after=True,
         excludes=(("SFAST", "stable-fast cannot trace quantised layers"),),
     ),
     Accelerator(
@@ -117,16 +119,20 @@ CATALOGUE: tuple[Accelerator, ...] = (
         cuda=True,
         package=_TORCHAO,
         takes_loras=False,
+        moves_after=True,
         excludes=(("SFAST", "stable-fast cannot trace quantised layers"),),
     ),
     Accelerator(
         "QUANTIZE=fp8-storage",
+        moves_after=True,
         excludes=(
             ("SFAST", "a traced model does not run the hooks that widen the weights"),
             ("TORCH_COMPILE", "the hooks that widen the weights cannot be compiled whole"),
             ("CUDA_GRAPHS", "each pass puts the widened weights elsewhere"),
         ),
     ),
+    Accelerator("ATTENTION_BACKEND", denoiser=Denoiser.TRANSFORMER),
+    Accelerator("CHANNELS_LAST", denoiser=Denoiser.UNET),
     Accelerator(
         "DEEPCACHE",
         denoiser=Denoiser.UNET,

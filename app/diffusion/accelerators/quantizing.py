@@ -16,12 +16,12 @@ STORAGE = torch.float8_e4m3fn
 """Type of the weights under QUANTIZE=fp8-storage."""
 
 
-def int8(pipe: Any, _settings: Settings, _device: torch.device) -> None:
+def int8(pipe: Any, _settings: Settings, device: torch.device) -> None:
     """Keep the linear layers' weights as int8, one scale a row."""
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
     for model in require_denoisers(pipe):
-        quantize_(model, Int8WeightOnlyConfig())
+        quantize_(model, Int8WeightOnlyConfig(), device=device)  # layer by layer
 
 
 def fp8(pipe: Any, _settings: Settings, device: torch.device) -> None:
@@ -49,7 +49,7 @@ def fp8(pipe: Any, _settings: Settings, device: torch.device) -> None:
 
     config = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow())
     for model in models:
-        quantize_(model, config, filter_fn=_is_half_linear)
+        quantize_(model, config, filter_fn=_is_half_linear, device=device)
 
 
 def _is_half_linear(module: torch.nn.Module, _name: str) -> bool:
