@@ -149,7 +149,7 @@ def test_who_stops_in_the_middle_is_not_waited_for(monkeypatch: pytest.MonkeyPat
             client = Client(limit)
             client.send(b"x" * 90)
             status, says = await client.answer
-            assert status == 408
+            assert status == 400
             assert "Nothing came" in says
 
     asyncio.run(main())
