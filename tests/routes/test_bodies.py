@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 from collections.abc import AsyncIterator
@@ -70,6 +71,22 @@ def test_slashes_that_some_languages_escape_do_no_harm(make_client: MakeClient) 
     body = json.dumps({"input": {"prompt": "a", "image": image}}).replace("/", "\\/")
     response = client.post("/runsync", content=body, headers=JSON)
     assert "more than" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/text-to-image", "/run", "/v1/images/generations", "/"])
+def test_a_compressed_body_is_refused(make_client: MakeClient, path: str) -> None:
+    body = gzip.compress(b'{"prompt": "a"}')
+    response = make_client().post(path, content=body, headers=JSON | {"Content-Encoding": "gzip"})
+    assert response.status_code == 400
+    assert "Content-Encoding is not supported" in response.text
+
+
+def test_a_body_that_says_it_is_not_compressed_is_taken(make_client: MakeClient) -> None:
+    asked = {"prompt": "a", "width": 64, "height": 64, "num_inference_steps": 1}
+    response = make_client().post(
+        "/text-to-image", json=asked, headers={"Content-Encoding": "Identity"}
+    )
+    assert response.status_code == 200
 
 
 def respond(error: RunnerError, path: str) -> Response:
