@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from app.errors import InvalidToken, Overloaded, RunnerError
 from app.routes.paths import routed_path
 from app.schemas import error_body
-from app.validation import refusal, reworded
+from app.validation import refusal, reworded, unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class ErrorTable:
         assert isinstance(error, HTTPException)
         if isinstance(error.__cause__, RunnerError):
             return self.response(error.__cause__, routed_path(request.scope))
-        worded = RunnerError(str(error.detail))
+        worded = RunnerError(unreadable(error.__cause__) or str(error.detail))
         worded.status = error.status_code
         response = self.response(worded, routed_path(request.scope))
         response.headers.update(error.headers or {})

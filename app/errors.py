@@ -2,6 +2,8 @@
 
     RunnerError                    500
     ├── BadRequest                 400  what the client can put right
+    │   ├── BodyOverdue
+    │   ├── CrossSite
     │   ├── FieldInvalid
     │   ├── ImageInvalid
     │   ├── JobNotRetryable
@@ -14,12 +16,10 @@
     │   ├── SizeInvalid
     │   └── UrlRefused
     ├── InvalidToken               401
-    ├── CrossSite                  403
     ├── JobNotFound                404
     ├── MediaNotFound              404
     ├── ModelNotFound              404
     ├── PipelineNotLoaded          404
-    ├── BodyOverdue                408
     ├── Overloaded                 OVERLOAD_STATUS, with Retry-After
     │   └── ShuttingDown
     ├── JobFailed                  500  the worker could not finish the job
@@ -60,6 +60,20 @@ class BadRequest(RunnerError):
     """The request is understood and cannot be served as it is."""
 
     status = 400
+
+
+class BodyOverdue(BadRequest):
+    """The rest of the request's body does not come."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Nothing came of the request's body for {seconds:g} s.")
+
+
+class CrossSite(BadRequest):
+    """A page of another site has a browser send something."""
+
+    def __init__(self) -> None:
+        super().__init__("A web page of another site cannot send this: send JSON, or the token.")
 
 
 class FieldInvalid(BadRequest):
@@ -163,24 +177,6 @@ class ModelNotFound(RunnerError):
 
     def __init__(self, loaded: str, requested: str) -> None:
         super().__init__(f"The model {requested} is not here: this server runs {loaded}.")
-
-
-class CrossSite(RunnerError):
-    """A page of another site has a browser send something."""
-
-    status = 403
-
-    def __init__(self) -> None:
-        super().__init__("A web page of another site cannot send this: send JSON, or the token.")
-
-
-class BodyOverdue(RunnerError):
-    """The rest of the request's body does not come."""
-
-    status = 408
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"Nothing came of the request's body for {seconds:g} s.")
 
 
 class PipelineNotLoaded(RunnerError):

@@ -46,16 +46,16 @@ ANSWERS: Mapping[str, Answers] = MappingProxyType(
     {
         "/stream/{media_id}.{extension}": Answers((404, 416), (206, 304)),
         "/jobs/{job_id}/events": Answers((404,), (204,)),
-        "/jobs/{job_id}": Answers((401, 403, 404)),
+        "/jobs/{job_id}": Answers((400, 401, 404)),
         "/ping": Answers(others=(200, 204, 503)),
-        "/run": Answers((400, 401, 403, 408, 413, 429, 500), body=BriefJob),
-        "/runsync": Answers((400, 401, 403, 404, 408, 413, 429, 500), body=JobStatus),
+        "/run": Answers((400, 401, 413, 429, 500), body=BriefJob),
+        "/runsync": Answers((400, 401, 404, 413, 429, 500), body=JobStatus),
         "/status/{job_id}": Answers((401, 404, 500), body=JobStatus),
         "/status-sync/{job_id}": Answers((400, 401, 404, 500), body=JobStatus),
         "/stream/{job_id}": Answers((401, 404, 500), body=News),
-        "/cancel/{job_id}": Answers((401, 403, 404, 429, 500), body=BriefJob),
-        "/retry/{job_id}": Answers((400, 401, 403, 404, 429, 500), body=BriefJob),
-        "/purge-queue": Answers((401, 403, 429, 500), body=Purged),
+        "/cancel/{job_id}": Answers((400, 401, 404, 429, 500), body=BriefJob),
+        "/retry/{job_id}": Answers((400, 401, 404, 429, 500), body=BriefJob),
+        "/purge-queue": Answers((400, 401, 429, 500), body=Purged),
     }
 )
 """By path. The other doors' routes declare their own."""

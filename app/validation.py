@@ -77,13 +77,24 @@ def sized(
 def reworded(issue: Mapping[str, Any]) -> dict[str, Any]:
     """What FastAPI found, without the input; it reads a body of another type as no JSON at all."""
     kept = {key: issue[key] for key in ("loc", "msg", "type")}
-    if issue["type"] == "model_attributes_type" and issue["loc"] == ("body",):
+    if issue["type"] in ("model_attributes_type", "missing") and issue["loc"] == ("body",):
         kept["msg"] = "Send a JSON object, with Content-Type: application/json."
     elif issue["type"] == "json_invalid":
         kept["msg"] += f": {issue['ctx']['error']}"
     elif "Expected UploadFile" in issue["msg"]:
         kept["msg"] = "Send a file; with curl: -F image=@picture.png"
     return kept
+
+
+def unreadable(cause: BaseException | None) -> str | None:
+    """What Python's parser could not take of a body; None if it was something else."""
+    if isinstance(cause, UnicodeDecodeError):
+        return "The body is not UTF-8."
+    if isinstance(cause, RecursionError):
+        return "The body is too deeply nested."
+    if isinstance(cause, ValueError) and "digits" in str(cause):
+        return "The body has too long a number."
+    return None
 
 
 def refusal(issues: Sequence[Mapping[str, Any]]) -> FieldInvalid:

@@ -50,8 +50,8 @@ class Admission:
         self._check_limits(params, count)
         loras: tuple[Lora, ...] = ()
         if isinstance(params, PromptParams):
-            if not params.prompt.replace("|", " ").strip():
-                raise errors.PromptMissing
+            if not params.prompt.replace("|", " ").strip() and not self._pipeline.takes_image:
+                raise errors.PromptMissing  # an image can be changed without a word
             loras = parse_loras(params.loras, settings.model_dir)
             if loras and self._fixed_by:
                 raise errors.LoraInvalid(

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import RequestTooLarge
+from app.errors import BadRequest, RequestTooLarge, RunnerError
 from app.routes.arrivals import Arrivals
 from app.routes.gates import ErrorResponse, Guard
 from app.routes.paths import routed_path
@@ -20,6 +20,8 @@ for the backslashes that some languages put before a slash."""
 JSON_BEGINS = (b"{", b"[")
 BEFORE_JSON = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 """White space and the marks of an encoding."""
+PLAIN = "identity"
+"""The content encoding that is none (RFC 9110, section 12.5.3)."""
 PLAIN_FORM = "application/x-www-form-urlencoded"
 
 
@@ -46,9 +48,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._arrivals.max_bytes:
-            error = self._arrivals.too_large()
+        if error := self._refusal(headers):
             await self._respond(error, routed_path(scope))(scope, receive, send)
             return
         is_form = headers.get("content-type", "").lower().startswith(PLAIN_FORM)
@@ -58,6 +58,15 @@ class BodyLimit:
             await self._app(scope, body.receive, send)
         finally:
             body.leave()
+
+    def _refusal(self, headers: Headers) -> RunnerError | None:
+        """What can be said before anything of the body comes."""
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._arrivals.max_bytes:
+            return self._arrivals.too_large()
+        if headers.get("content-encoding", PLAIN).strip().lower() != PLAIN:
+            return BadRequest("Content-Encoding is not supported: send the body as it is.")
+        return None
 
 
 class _Body:

@@ -77,7 +77,7 @@ class TokenGate:
 
 
 class CrossSiteGate:
-    """Answers 403 where a page of another site has a browser send what that page could not read.
+    """Answers 400 where a page of another site has a browser send what that page could not read.
 
     A browser asks first, by CORS, whether a page may send JSON or a token elsewhere; plain forms
     and files it just sends. Without this, any page could empty the queue of a server on 127.0.0.1.

@@ -13,6 +13,7 @@ from pydantic import create_model
 from app.pipelines import PIPELINES
 from app.pipelines.base import Media, Params, Pipeline
 from app.routes.body import document
+from app.routes.forms import FormRoute, refuse_repeated
 from app.routes.json_body import json_response
 from app.routes.not_loaded import refuse
 from app.routes.serve import serve, served_headers
@@ -30,8 +31,11 @@ def router(pipeline: Pipeline) -> APIRouter:
     """The route of a pipeline; those of the others say which one it is."""
     routes = APIRouter(dependencies=[Security(HTTPBearer(auto_error=False))])
     endpoint = _form_endpoint(pipeline) if pipeline.takes_image else _json_endpoint(pipeline)
-    routes.post(
+    routes.add_api_route(
         f"/{pipeline.name}",
+        endpoint,
+        methods=["POST"],
+        route_class_override=FormRoute if pipeline.takes_image else None,
         operation_id=pipeline.operation_id,
         summary=pipeline.title,
         description=pipeline.description,
@@ -39,7 +43,7 @@ def router(pipeline: Pipeline) -> APIRouter:
         response_model=ImageResponse if pipeline.media is Media.IMAGE else VideoResponse,
         responses={status: {"model": HTTPError} for status in ERRORS},
         openapi_extra=_extra(pipeline),
-    )(endpoint)
+    )
     for name in PIPELINES.keys() - {pipeline.name}:
         routes.post(f"/{name}", include_in_schema=False)(refuse)
     return routes
@@ -72,7 +76,9 @@ def _form_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, form: Any) -> Response:
         fields = form.model_dump(exclude={"image"}, exclude_unset=True)
         params = pipeline.params.model_validate(fields)
-        ignored = ignored_fields(await request.form(), type(form))
+        given = await request.form()
+        refuse_repeated(given, type(form))
+        ignored = ignored_fields(given, type(form))
         return await _serve(request, params, await form.image.read(), ignored)
 
     generate.__annotations__["form"] = Annotated[form, Form(media_type="multipart/form-data")]

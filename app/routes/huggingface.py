@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.engine.runner import Runner
 from app.error_table import Dialect
-from app.errors import FieldInvalid, ModelNotFound
+from app.errors import BadRequest, FieldInvalid, ImageInvalid, ModelNotFound
 from app.media.data_url import decode_base64_image
 from app.media.formats import Encoding, ImageFormat
 from app.pipelines.base import Params, Pipeline
@@ -26,6 +26,8 @@ from app.settings import DoorName
 from app.validation import ignored_fields, params_of, refusal, sized
 
 MODELS = "/models"
+NO_WORDS: dict[str, object] = {"prompt": ""}
+"""What the client means when it sends an image and says nothing of a prompt."""
 
 
 class TargetSize(BaseModel):
@@ -95,6 +97,13 @@ async def infer(request: Request, model_id: str = "") -> Response:
     runner = runner_of(request.app)
     if model_id.rstrip("/") not in ("", runner.settings.model_id):
         raise ModelNotFound(runner.settings.model_id, model_id)
+    try:
+        return await _answer(request, runner)
+    except ImageInvalid as error:
+        raise ImageInvalid(f"{error.message} {_inputs(runner)}") from error
+
+
+async def _answer(request: Request, runner: Runner) -> Response:
     asked = await _read(await request.body(), runner)
     if getattr(asked.params, "num_images_per_prompt", 1) > 1:
         raise FieldInvalid(
@@ -128,8 +137,10 @@ class _Asked:
 
 async def _read(body: bytes, runner: Runner) -> _Asked:
     pipeline = runner.pipeline
-    if pipeline.takes_image and not body.lstrip().startswith(b"{"):
-        return _Asked(params_of(pipeline, sized({}, None, runner.native_size)), body)
+    if not body.lstrip().startswith(b"{"):
+        if not pipeline.takes_image:
+            raise BadRequest(_inputs(runner))
+        return _Asked(params_of(pipeline, sized(NO_WORDS, None, runner.native_size)), body)
     given = await asyncio.to_thread(_parse, body)
     fields: dict[str, object] = given.parameters.model_dump(exclude={"target_size"})
     warnings = ignored_fields(fields, pipeline.params)
@@ -138,10 +149,20 @@ async def _read(body: bytes, runner: Runner) -> _Asked:
     if pipeline.takes_image:
         limit = runner.settings.max_upload_bytes
         upload = await asyncio.to_thread(decode_base64_image, given.inputs, max_bytes=limit)
+        fields = NO_WORDS | fields
+    elif "prompt" in fields:
+        raise FieldInvalid(f"parameters.prompt: {_inputs(runner)}", "parameters.prompt")
     else:
         fields["prompt"] = given.inputs
     params = params_of(pipeline, sized(fields, size, runner.native_size))
     return _Asked(params, upload, size, warnings)
+
+
+def _inputs(runner: Runner) -> str:
+    """What the loaded pipeline wants, for those who took it for another one."""
+    wanted = "the image, as base64," if runner.pipeline.takes_image else "the prompt"
+    model_id = runner.settings.model_id
+    return f"This server runs {runner.pipeline.name} with {model_id}: put {wanted} into `inputs`."
 
 
 def _parse(body: bytes) -> InferenceRequest:

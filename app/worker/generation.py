@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from app.worker.memory import free_cached_memory, is_out_of_memory
 from app.worker.pixels import to_uint8
 
 logger = logging.getLogger(__name__)
+
+_PROMPT_PART = re.compile(r"(negative_)?prompt_\d")
+"""What `|` makes of a prompt, see `app.pipelines.base.split_prompt`."""
 
 
 class Generator:
@@ -48,6 +52,14 @@ class Generator:
         """
         arguments = self._arguments(inputs, image)
         return self._call(inputs, arguments, inputs.seeds, on_step)
+
+    def warnings(self, inputs: Inputs) -> tuple[str, ...]:
+        """What the client should know of its prompt: parts of it that the model has no use for."""
+        _, dropped = self._loaded.prepare(PIPELINES[inputs.pipeline].arguments(inputs.params))
+        parts = ", ".join(sorted(filter(_PROMPT_PART.fullmatch, dropped)))
+        if not parts:
+            return ()
+        return (f"the loaded model takes no {parts}: such parts of a prompt, behind |, are unused",)
 
     def _arguments(self, inputs: Inputs, image: np.ndarray | None) -> Arguments:
         pipeline = PIPELINES[inputs.pipeline]

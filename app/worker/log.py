@@ -8,13 +8,21 @@ import logging
 from app.engine.channel import Channel
 from app.engine.messages import Logged
 
+UNSAID = ("Expected types for ", "The following part of your input was truncated")
+"""How lines of diffusers begin that go no further: a remark on classes, which the models' own files
+name, the demo's too; and what is left of a long prompt, which only LOG_PROMPTS may log."""
+
 
 class ChannelHandler(logging.Handler):
-    """Sends every line; what libraries print by themselves still goes to standard error."""
+    """Sends every line but `UNSAID` ones; what libraries print still goes to standard error."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
         self._channel = channel
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is for others."""
+        return not record.getMessage().startswith(UNSAID)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a line; without an API process nobody is left to read it."""
@@ -28,6 +36,16 @@ def quieten_transformers() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
+
+
+def log_libraries() -> None:
+    """Have what diffusers and transformers log go the way of all lines."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_default_handler()
+        library.enable_propagation()
 
 
 def log_to(channel: Channel) -> None:

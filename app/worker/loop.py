@@ -211,7 +211,7 @@ class WorkLoop:
                 seeds=order.inputs.seeds,
                 nsfw=nsfw,
                 inference_seconds=time.monotonic() - start,
-                warnings=warnings,
+                warnings=(*self._parts.generator.warnings(order.inputs), *warnings),
                 rows=len(order.inputs.seeds) * task.rows / task.own_rows if task.own_rows else 0.0,
                 usage=self.usage(),
             )

@@ -14,7 +14,7 @@ from app.garbage import made_to_stay
 from app.log import configure_logging
 from app.settings import Settings
 from app.worker.inbox import Inbox
-from app.worker.log import log_to, quieten_transformers
+from app.worker.log import log_libraries, log_to, quieten_transformers
 from app.worker.process import (
     keep_compiled,
     let_idle_threads_sleep,
@@ -52,6 +52,7 @@ def _serve(settings: Settings, channel: Channel, inbox: Inbox) -> int:
     start = time.monotonic()
     if not settings.verbose_logging:
         quieten_transformers()
+    log_libraries()
     with made_to_stay():
         # Imported here: diffusers and transformers take long, and the socket is heard meanwhile.
         from app.worker.loading import load_parts

@@ -71,11 +71,33 @@ def test_image_to_image_at_a_size(image_to_image: ServerProcess) -> None:
     assert image.size == (64, 32)
 
 
-def test_a_bare_image_lacks_the_prompt(image_to_image: ServerProcess) -> None:
+@pytest.mark.parametrize("parameters", [{}, {"strength": 0.5, "num_inference_steps": 2}])
+def test_an_image_without_a_prompt(
+    image_to_image: ServerProcess, parameters: dict[str, Any]
+) -> None:
+    image = client_of(image_to_image).image_to_image(picture(48, 40), **parameters)
+    assert image.size == (48, 40)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"prompt": "a lake"}])
+def test_an_image_for_a_pipeline_of_texts(
+    text_to_image: ServerProcess, parameters: dict[str, Any]
+) -> None:
     with pytest.raises(HfHubHTTPError) as refused:
-        client_of(image_to_image).image_to_image(picture())
+        client_of(text_to_image).image_to_image(picture(), **parameters)
     assert refused.value.response.status_code == 400
-    assert "prompt" in refusal(refused.value)
+    assert (
+        "This server runs text-to-image with some/model: put the prompt into `inputs`."
+        in refusal(refused.value)
+    )
+
+
+@pytest.mark.parametrize("prompt", ["a lake", "mountain"])  # the latter could be base64
+def test_a_text_for_a_pipeline_of_images(image_to_image: ServerProcess, prompt: str) -> None:
+    with pytest.raises(HfHubHTTPError) as refused:
+        client_of(image_to_image).text_to_image(prompt)
+    assert refused.value.response.status_code == 400
+    assert "This server runs image-to-image with some/model" in refusal(refused.value)
 
 
 def test_a_bare_image_becomes_a_video(image_to_video: ServerProcess) -> None:

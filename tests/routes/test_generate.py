@@ -171,6 +171,28 @@ def test_garbage_is_never_our_fault(client: httpx.Client, body: bytes) -> None:
     assert "detail" in response.json()
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"prompt": "\xff"}', "not UTF-8"),
+        (b"[" * 40_000, "too deeply nested"),
+        (b'{"prompt": "a", "seed": 1' + b"0" * 5000 + b"}", "too long a number"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/text-to-image", "/v1/images/generations"])
+def test_what_the_parser_could_not_take_is_said(
+    client: httpx.Client, path: str, body: bytes, says: str
+) -> None:
+    response = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    assert says in response.text
+
+
+def test_no_body_at_all_is_told_what_to_send(client: httpx.Client) -> None:
+    (issue,) = client.post("/text-to-image").json()["detail"]
+    assert issue["msg"] == "Send a JSON object, with Content-Type: application/json."
+
+
 def test_image_to_image_takes_forms(make_client: MakeClient) -> None:
     client = make_client(pipeline="image-to-image")
     response = post_image(

@@ -191,6 +191,14 @@ def test_adapters_mix(worker: Worker) -> None:
         assert near(np.frombuffer(pixels, np.uint8).reshape(message.shape), expected)
 
 
+def test_parts_of_a_prompt_that_the_model_has_no_use_for_are_told(worker: Worker) -> None:
+    worker.ask(Run("one", inputs(prompt="a | b", negative_prompt="c | d")), Run("other", inputs()))
+    heard = worker.hear(jobs=2)
+    (warning,) = heard["one"][-1][0].warnings
+    assert warning.startswith("the loaded model takes no negative_prompt_2, prompt_2:")
+    assert heard["other"][-1][0].warnings == ()
+
+
 def test_a_cancelled_job_says_so(worker: Worker) -> None:
     worker.ask(Run("long", inputs(steps=200)))
     worker.channel.send(Cancel("long"))

@@ -13,6 +13,7 @@ from app.engine.job import JobOptions
 from app.errors import FieldInvalid
 from app.pipelines.base import Pipeline
 from app.routes.event_stream import EventStream
+from app.routes.forms import FormRoute
 from app.routes.json_body import json_response
 from app.routes.openai.image_answers import ImageAnswer, Kind
 from app.routes.openai.options import MEANINGLESS, ImageOptions, ResponseFormat
@@ -68,13 +69,16 @@ def _route(
     path: str, endpoint: Endpoint, pipeline: Pipeline, operation_id: str, summary: str
 ) -> APIRouter:
     routes = APIRouter()
-    routes.post(
+    routes.add_api_route(
         path,
+        endpoint,
+        methods=["POST"],
+        route_class_override=FormRoute if pipeline.takes_image else None,
         operation_id=operation_id,
         summary=summary,
         description=f"{pipeline.description} Takes the pipeline's own parameters, too.",
         response_model=ImagesResponse,
-    )(endpoint)
+    )
     return routes
 
 

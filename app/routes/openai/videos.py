@@ -19,6 +19,7 @@ from app.media.formats import Encoding, ImageFormat
 from app.media.mp4_read import first_frame
 from app.pipelines.base import Pipeline
 from app.routes.byte_ranges import ranged_response
+from app.routes.forms import FormRoute
 from app.routes.openai.video_answers import VideoAnswers, poll_after
 from app.routes.openai.video_schemas import Variant, Video, VideoDeleted, VideoList, VideoOptions
 from app.routes.serve import serve, served_headers
@@ -53,6 +54,12 @@ class Sort(StrEnum):
     DESCENDING = "desc"
 
 
+class VideoFormRoute(FormRoute):
+    """A form that describes a video."""
+
+    file_field = "input_reference"
+
+
 class VideoApi:
     """Turns requests into orders for the durable queue, and its jobs into videos."""
 
@@ -66,11 +73,23 @@ class VideoApi:
     def router(self) -> APIRouter:
         """All calls."""
         routes = APIRouter(prefix=VIDEOS)
-        create, sync = self._with_form(self.create), self._with_form(self.sync)
-        routes.post("", operation_id="createVideo", summary="Create a video")(create)
+        routes.add_api_route(
+            "",
+            self._with_form(self.create),
+            methods=["POST"],
+            operation_id="createVideo",
+            summary="Create a video",
+            route_class_override=VideoFormRoute,
+        )
         routes.get("", operation_id="listVideos", summary="List videos")(self.list)
-        routes.post("/sync", operation_id="createVideoSync", summary="Create and wait", **_FILE)(
-            sync
+        routes.add_api_route(
+            "/sync",
+            self._with_form(self.sync),
+            methods=["POST"],
+            operation_id="createVideoSync",
+            summary="Create and wait",
+            route_class_override=VideoFormRoute,
+            **_FILE,
         )
         one = "/{video_id}"
         routes.get(one, operation_id="retrieveVideo", summary="Retrieve a video")(self.retrieve)
