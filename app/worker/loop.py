@@ -149,7 +149,7 @@ class WorkLoop:
         return Task(
             body=partial(self._run, order),
             loras=order.inputs.loras,
-            is_cancelled=partial(self._inbox.is_cancelled, order.job_id),
+            is_cancelled=order.cancelled.is_set,
         )
 
     def _run(self, order: Order, task: Task) -> None:
@@ -169,13 +169,10 @@ class WorkLoop:
         else:
             self._outbox.put(errand)
             self._learn_colours(report, pixels)
-        finally:
-            self._inbox.forget(order.job_id)
 
     def _reporter(self, order: Order, send: Send) -> StepReporter:
-        is_cancelled = partial(self._inbox.is_cancelled, order.job_id)
         channels = latent_channels(self._parts.loaded.pipe)
-        return StepReporter(order, send, is_cancelled, self._colours, channels)
+        return StepReporter(order, send, self._colours, channels)
 
     def _learn_colours(self, report: StepReporter, pixels: torch.Tensor) -> None:
         """Use the images, or the videos' first frames, to make previews better."""

@@ -24,13 +24,11 @@ class StepReporter:
         self,
         order: Order,
         send: Send,
-        is_cancelled: Callable[[], bool],
         colours: LatentColours,
         latent_channels: int,
     ) -> None:
         self._order = order
         self._send = send
-        self._is_cancelled = is_cancelled
         self._colours = colours
         self._channels = latent_channels
         self._latents: Any = None
@@ -41,7 +39,7 @@ class StepReporter:
         Raises:
             JobCancelled: the job is to stop.
         """
-        if self._is_cancelled():
+        if self._order.cancelled.is_set():
             raise JobCancelled
         self._latents = done.result[0]
         preview = self._preview(done)

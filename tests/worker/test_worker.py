@@ -28,6 +28,7 @@ from app.engine.service import LocalService
 from app.errors import OutOfMemory
 from app.pipelines import PIPELINES
 from app.settings import Settings
+from app.worker import limits
 from app.worker.hub import Task
 from app.worker.inbox import Inbox
 from app.worker.loading import Parts, assemble
@@ -196,6 +197,28 @@ def test_a_cancelled_job_says_so(worker: Worker) -> None:
     worker.channel.send(Cancel("long"))
     assert isinstance(worker.hear()["long"][-1][0], Cancelled)
     assert worker.make(inputs()).shape == (1, 16, 16, 3)
+
+
+def test_a_job_that_has_not_begun_is_cancelled_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "USEFUL_ON_CPU", 1)  # two requests fill the hub
+    worker = Worker(assemble(load(settings), settings))
+    worker.ask(Run("long", inputs(0, 100)), Run("longer", inputs(1, 200)), Run("waiting", inputs()))
+    while not isinstance(worker.channel.receive()[0], Step):
+        pass
+    worker.channel.send(Cancel("waiting"))
+    heard = worker.hear()
+    assert isinstance(heard["waiting"][-1][0], Cancelled)
+
+
+def test_of_jobs_that_are_over_nothing_is_kept_for_their_cancel(worker: Worker) -> None:
+    for job in "abc":
+        worker.ask(Run(job, inputs()))
+        worker.hear()
+        worker.channel.send(Cancel(job))
+    worker.make(inputs())  # which may be on its way out yet
+    assert not {*worker.loop._inbox._known} & {*"abc"}
 
 
 def test_a_preview_comes_with_every_second_step(worker: Worker) -> None:
