@@ -119,7 +119,7 @@ class Hub:
         self._new: deque[Task] = deque()
         self._steps = Lane(limits.policy.useful_elements, divides=False, pads=True)
         self._decodings = Lane(limits.policy.decoded, divides=True, pads=False)
-        self._step_seconds = 0.0
+        self._step_seconds = math.inf  # not known yet
         self.forwards = 0
         self.rows = 0
 
@@ -163,9 +163,8 @@ class Hub:
             self._start(task)  # its body says so
 
     def _begin(self) -> None:
-        """Begin tasks, but hold those under way up for no longer than a step takes."""
-        is_idle = not self._steps.tasks and not self._decodings.tasks
-        end = time.perf_counter() + (math.inf if is_idle else self._step_seconds)
+        """Begin tasks, one at least, but hold the others up for no longer than a step takes."""
+        end = time.perf_counter() + self._step_seconds
         while self._new and self._has_room() and self._finds_adapters(self._new[0]):
             self._start(self._new.popleft())
             if time.perf_counter() >= end:
