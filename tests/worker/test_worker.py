@@ -33,6 +33,7 @@ from app.worker.hub import Task
 from app.worker.inbox import Inbox
 from app.worker.loading import Parts, assemble
 from app.worker.loop import BROKEN_DEVICE, WorkLoop
+from app.worker.pixels import fetch
 from tests.checkpoints import make, snapshot
 from tests.checkpoints.parts import HIDDEN, clip_text, clip_tokenizer
 
@@ -232,6 +233,52 @@ def test_a_preview_comes_with_every_second_step(worker: Worker) -> None:
     assert np.array_equal(np.frombuffer(messages[-1][1], np.uint8), plain.ravel())
 
 
+def preview_shapes(worker: Worker) -> list[Any]:
+    """Of a job's steps."""
+    worker.ask(Run("job", inputs(3, steps=2), preview_every=1))
+    heard = worker.hear()["job"]
+    assert isinstance(heard[-1][0], Finished)
+    return [it.preview_shape for it, _ in heard if isinstance(it, Step)]
+
+
+def test_of_a_batch_made_in_halves_nothing_is_learnt(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose latents are known last, nobody knows, and wrong pairs would make wrong colours."""
+    worker = Worker(assemble(load(settings), settings))
+    encoder = worker.parts.loaded.pipe.text_encoder
+
+    def full(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(encoder, "forward", full)
+    assert len(worker.make(inputs(seeds=tuple(range(8))))) == 8
+    assert preview_shapes(worker) == [None, None]
+
+
+@pytest.mark.parametrize("failing", ["app.worker.loop.fetch", "app.worker.reporting.estimate"])
+def test_previews_that_fail_take_nothing_with_them(
+    settings: Settings,
+    failing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*args: Any) -> Any:
+        if getattr(args[0], "dtype", None) == torch.uint8:  # the job's images themselves
+            return fetch(*args)
+        raise RuntimeError("CUDA error: out of memory")
+
+    worker = Worker(assemble(load(settings), settings))
+    worker.make(inputs(seeds=(1, 2, 3)))  # what previews are learnt from
+    assert preview_shapes(worker) == [(8, 8, 3)] * 2
+    monkeypatch.setattr(failing, fails)
+    worker.ask(*(Run(str(seed), inputs(seed, steps=3), preview_every=1) for seed in range(3)))
+    heard = worker.hear(jobs=3)
+    assert all(isinstance(messages[-1][0], Finished) for messages in heard.values())
+    assert caplog.text.count("jobs go on without") == 1
+
+
 def test_a_model_without_a_vae_has_no_previews(settings: Settings) -> None:
     pipe = without_vae()
     loaded = replace(load(settings), pipe=pipe)
@@ -296,6 +343,20 @@ def test_a_broken_device_ends_the_loop(settings: Settings, monkeypatch: pytest.M
 
     monkeypatch.setattr(worker.parts.loaded.pipe.unet, "forward", broken)
     worker.ask(Run("job", inputs()))
+    worker.thread.join(TIMEOUT)
+    assert worker.exit_code == BROKEN_DEVICE
+
+
+def test_a_device_that_breaks_under_a_preview_ends_the_loop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(assemble(load(settings), settings))
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("app.worker.reporting.estimate", broken)
+    worker.ask(Run("job", inputs(), preview_every=1))
     worker.thread.join(TIMEOUT)
     assert worker.exit_code == BROKEN_DEVICE
 
