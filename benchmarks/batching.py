@@ -77,7 +77,8 @@ def shared(load: Load) -> float:
 
     def client(_: Task) -> None:
         if (request := next(requests, None)) is not None:
-            to_uint8(copies.make((), lambda _: None)(**request)[0])
+            with copies.lend((), lambda _: None) as pipe:
+                to_uint8(pipe(**request)[0])
             hub.add(Task(client, (), lambda: False))
 
     for _ in range(load.clients):

@@ -68,8 +68,9 @@ class Copies:
         self._prompts = PromptCache()
         self._vae_dtype = getattr(getattr(pipe, "vae", None), "dtype", None)
 
-    def make(self, loras: Loras, on_step: OnStep) -> Any:
-        """A pipeline for one call.
+    @contextmanager
+    def lend(self, loras: Loras, on_step: OnStep) -> Iterator[Any]:
+        """A pipeline for one call, of no use after it.
 
         Args:
             loras: the adapters that are active.
@@ -81,9 +82,15 @@ class Copies:
         self._prompts.attach(own, loras)
         if self._hub is not None and self._networks is not None:
             _park(own, self._networks, self._hub)
-        return own
+        try:
+            yield own
+        except BaseException:
+            self._mend()
+            raise
+        finally:
+            _take_apart(own)
 
-    def mend(self) -> None:
+    def _mend(self) -> None:
         """Undo what a call that failed left of the shared networks.
 
         With OFFLOAD=model the part that was at work stays on the GPU, half of it if there was no
@@ -96,6 +103,16 @@ class Copies:
         vae = getattr(self._pipe, "vae", None)
         if vae is not None and vae.dtype != self._vae_dtype:
             vae.to(self._vae_dtype)
+
+
+def _take_apart(own: Any) -> None:
+    """Empty a copy, so that its tensors go with the call.
+
+    What was attached to it and to its scheduler leads back to them: else all of it would stay
+    until the garbage collector comes, which knows nothing of how large tensors are.
+    """
+    vars(own.scheduler).clear()
+    vars(own).clear()
 
 
 def _park(pipe: Any, networks: Networks, hub: Hub) -> None:

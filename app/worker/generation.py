@@ -102,7 +102,6 @@ class Generator:
     ) -> torch.Tensor:
         self._loras.activate(inputs.loras)
         self._loaded.active.reset()
-        pipe = self._copies.make(inputs.loras, on_step)
         generators = [torch.Generator(self._loaded.device).manual_seed(seed) for seed in seeds]
         call = dict(arguments, output_type="pt")
         call["generator"] = generators if len(generators) > 1 else generators[0]
@@ -112,8 +111,5 @@ class Generator:
             # Some classes (SD3, FLUX) encode as many images as there are, each with the generator
             # of its place. Without a strength, several would be references for one image.
             call["image"] = [call["image"]] * len(seeds)
-        try:
+        with self._copies.lend(inputs.loras, on_step) as pipe:
             return to_uint8(pipe(**call)[0])
-        except BaseException:
-            self._copies.mend()
-            raise

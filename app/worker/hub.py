@@ -51,7 +51,7 @@ class Task:
         body: makes the request, of which it is given the task, and takes care of its result and
             its errors.
         loras: adapters that have to be active while its networks run.
-        is_cancelled: whether to stop it at its next step.
+        is_cancelled: whether to stop it: at its next step, or else in its body's first lines.
         forwards: denoiser's forwards that it took part in.
         rows: rows of these forwards, those of others included.
         own_rows: its own part of them.
@@ -119,7 +119,7 @@ class Hub:
         self._new: deque[Task] = deque()
         self._steps = Lane(limits.policy.useful_elements, divides=False, pads=True)
         self._decodings = Lane(limits.policy.decoded, divides=True, pads=False)
-        self._step_seconds = 0.0
+        self._step_seconds = math.inf  # not known yet
         self.forwards = 0
         self.rows = 0
 
@@ -158,19 +158,24 @@ class Hub:
             for task in [task for task in lane.tasks if task.is_cancelled()]:
                 lane.tasks.remove(task)
                 self._follow(task, task.greenlet.throw(JobCancelled()))
+        for task in [task for task in self._new if task.is_cancelled()]:
+            self._new.remove(task)
+            self._start(task)  # its body says so
 
     def _begin(self) -> None:
-        """Begin tasks, but hold those under way up for no longer than a step takes."""
-        is_idle = not self._steps.tasks and not self._decodings.tasks
-        end = time.perf_counter() + (math.inf if is_idle else self._step_seconds)
+        """Begin tasks, one at least, but hold the others up for no longer than a step takes."""
+        end = time.perf_counter() + self._step_seconds
         while self._new and self._has_room() and self._finds_adapters(self._new[0]):
-            task = self._new.popleft()
-            task.greenlet = greenlet(task.body)
-            # Else it begins with an empty one, in which PyTorch's settings are the default ones.
-            task.greenlet.gr_context = copy_context()
-            self._follow(task, task.greenlet.switch(task))
+            self._start(self._new.popleft())
             if time.perf_counter() >= end:
                 return
+
+    def _start(self, task: Task) -> None:
+        """Run a task's body until it waits for something."""
+        task.greenlet = greenlet(task.body)
+        # Else it begins with an empty one, in which PyTorch's settings are the default ones.
+        task.greenlet.gr_context = copy_context()
+        self._follow(task, task.greenlet.switch(task))
 
     def _has_room(self) -> bool:
         """Whether it pays to have another task under way: more only make all of them slower."""

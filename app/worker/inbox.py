@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from app.engine.channel import Channel
 from app.engine.messages import Cancel, Inputs, Run
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Order:
     """A job to run.
 
@@ -22,16 +23,18 @@ class Order:
         inputs: what to generate.
         image: the input image, (height, width, 3) uint8 RGB, or None.
         preview_every: bring a preview with every n-th step; 0 for none.
+        cancelled: set when the job is to stop.
     """
 
     job_id: str
     inputs: Inputs
     image: np.ndarray | None
     preview_every: int = 0
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
 
 class Inbox:
-    """Orders in the order of their arrival, and which of them were cancelled since.
+    """Orders in the order of their arrival; those that are cancelled afterwards are told.
 
     A thread listens, whatever the main thread is doing.
     """
@@ -46,7 +49,8 @@ class Inbox:
         self._channel = channel
         self._hung_up = hung_up
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
-        self._cancelled: set[str] = set()
+        # Weak: once a job is over, nobody has its order any more, and it cannot be cancelled.
+        self._known: WeakValueDictionary[str, Order] = WeakValueDictionary()
 
     def listen(self) -> None:
         """Start the listening thread."""
@@ -59,26 +63,22 @@ class Inbox:
         except queue.Empty:
             return None
 
-    def is_cancelled(self, job_id: str) -> bool:
-        """Whether this job is to stop."""
-        return job_id in self._cancelled
-
-    def forget(self, job_id: str) -> None:
-        """The job is over."""
-        self._cancelled.discard(job_id)
-
     def _listen(self) -> None:
         try:
             while True:
-                message, pixels = self._channel.receive()
-                match message:
-                    case Run(job_id=job_id):
-                        self._cancelled.discard(job_id)  # meant for an older job of this id
-                        self._orders.put(_order(message, pixels))
-                    case Cancel(job_id=job_id):
-                        self._cancelled.add(job_id)
+                self._note(*self._channel.receive())
         except EOFError:
             self._hung_up()
+
+    def _note(self, message: object, pixels: memoryview | None) -> None:
+        match message:
+            case Run():
+                order = _order(message, pixels)
+                self._known[order.job_id] = order
+                self._orders.put(order)
+            case Cancel(job_id=job_id):
+                if known := self._known.get(job_id):
+                    known.cancelled.set()
 
 
 def _order(message: Run, pixels: memoryview | None) -> Order:

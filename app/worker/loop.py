@@ -18,6 +18,7 @@ from app.errors import JobCancelled, JobFailed, ModelNotLoaded, OutOfMemory, Run
 from app.pipelines import PIPELINES
 from app.wording import first_line
 from app.worker.checking import check
+from app.worker.extras import Extras
 from app.worker.hub import Task
 from app.worker.inbox import Inbox, Order
 from app.worker.loading import Parts
@@ -60,6 +61,7 @@ class WorkLoop:
         self._outbox = Outbox()
         self._pace = Pace.of(parts.loaded.device)
         self._colours = LatentColours()
+        self._extras = Extras()
         self._busy_seconds = 0.0
 
     def warm_up(self, pipeline: str, sizes: Sequence[tuple[int, int]]) -> None:
@@ -153,7 +155,7 @@ class WorkLoop:
         return Task(
             body=partial(self._run, order),
             loras=order.inputs.loras,
-            is_cancelled=partial(self._inbox.is_cancelled, order.job_id),
+            is_cancelled=order.cancelled.is_set,
         )
 
     def _run(self, order: Order, task: Task) -> None:
@@ -173,21 +175,23 @@ class WorkLoop:
         else:
             self._outbox.put(errand)
             self._learn_colours(report, pixels)
-        finally:
-            self._inbox.forget(order.job_id)
 
     def _reporter(self, order: Order, send: Send) -> StepReporter:
-        is_cancelled = partial(self._inbox.is_cancelled, order.job_id)
         channels = latent_channels(self._parts.loaded.pipe)
-        return StepReporter(order, send, is_cancelled, self._colours, channels)
+        return StepReporter(order, send, self._colours, channels, self._extras)
 
     def _learn_colours(self, report: StepReporter, pixels: torch.Tensor) -> None:
         """Use the images, or the videos' first frames, to make previews better."""
+        with self._extras.attempt("learning colours for previews"):
+            self._put_pairs(report, pixels)
+
+    def _put_pairs(self, report: StepReporter, pixels: torch.Tensor) -> None:
         images = pixels if pixels.ndim == 4 else pixels[:, 0]
-        for index, image in enumerate(images):
-            latents = report.final_latents(index, image.shape[1] / image.shape[0])
-            if latents is not None and self._colours.is_learning:
-                self._outbox.put(partial(_learn, self._colours, fetch(latents), fetch(image)))
+        aspect = images.shape[2] / images.shape[1]
+        latents = report.final_latents(len(images), aspect)
+        for grid, image in zip(latents, images, strict=False):
+            if self._colours.is_learning:
+                self._outbox.put(partial(_learn, self._colours, fetch(grid), fetch(image)))
 
     # On the outbox's thread -------------------------------------------------------------
 

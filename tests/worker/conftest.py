@@ -122,8 +122,8 @@ class Serving:
         def body(_: Task) -> None:
             try:
                 self.activate(request.loras)
-                pipe = self.copies.make(request.loras, request.on_step)
-                self.outcomes[place] = request.call(pipe)
+                with self.copies.lend(request.loras, request.on_step) as pipe:
+                    self.outcomes[place] = request.call(pipe)
             except Exception as error:
                 self.outcomes[place] = error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import weakref
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -25,6 +27,7 @@ from app.worker.loading import Parts, assemble
 from app.worker.memory import free_cached_memory, peak_memory
 from app.worker.warmup import warm_up_rounds
 from tests.worker.conftest import LoadPipe, Serving, text
+from tests.worker.test_families import FAMILIES
 from tests.worker.test_worker import Worker
 
 SETTINGS = Settings(pipeline="text-to-image", model_id="some/model")
@@ -131,6 +134,81 @@ def calls_and_tasks() -> set[int]:
     return {id(it) for it in gc.get_objects() if type(it) in (Call, Task)}
 
 
+class Followed:
+    """Tensors and schedulers of a request, without keeping them; it may end early."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.seen: list[weakref.ref[Any]] = []
+        self.error = error
+
+    def __call__(self, done: StepDone) -> None:
+        self.seen += [weakref.ref(it) for it in (done.scheduler, done.prediction, done.sample)]
+        if self.error is not None:
+            raise self.error
+
+    def forward(self, own: Callable[..., Any]) -> Callable[..., Any]:
+        """A network's, that fails after the first step."""
+
+        def fails(*args: Any, **kwargs: Any) -> Any:
+            if self.seen:
+                raise ValueError("no more")
+            result = own(*args, **kwargs)
+            self.seen.append(weakref.ref(result[0]))
+            return result
+
+        return fails
+
+    @property
+    def kept(self) -> list[Any]:
+        """What of it is still in memory."""
+        assert self.seen
+        return [it for ref in self.seen if (it := ref()) is not None]
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nothing_of_a_finished_request_waits_for_the_garbage_collector(
+    load_pipe: LoadPipe, family: str
+) -> None:
+    request, followed = FAMILIES[family](0, 2), Followed()
+    request.on_step = followed
+    (outcome,) = Serving(load_pipe(family)).serve([request])
+    assert isinstance(outcome, torch.Tensor)
+    assert not followed.kept
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_nothing_of_a_cancelled_request_waits_for_the_garbage_collector(
+    load_pipe: LoadPipe,
+) -> None:
+    request, followed = text(0, 2), Followed(JobCancelled())
+    request.on_step = followed
+    serving = Serving(load_pipe("sd"))
+    assert isinstance(serving.serve([request]).pop(), JobCancelled)
+    followed.error = None  # which knows where it was raised
+    assert not followed.kept
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_nothing_of_a_failed_request_waits_for_the_garbage_collector(
+    load_pipe: LoadPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, request, followed = load_pipe("sd"), text(0, 2), Followed()
+    request.on_step = followed
+    monkeypatch.setattr(pipe.unet, "forward", followed.forward(pipe.unet.forward))
+    serving = Serving(pipe)
+    assert isinstance(serving.serve([request]).pop(), ValueError)
+    assert not followed.kept
+
+
 def test_a_finished_task_holds_no_result(load_pipe: LoadPipe) -> None:
     serving = Serving(load_pipe("sd"))
     task = serving.add(text(0, 2))
@@ -140,15 +218,15 @@ def test_a_finished_task_holds_no_result(load_pipe: LoadPipe) -> None:
 
 def test_a_copy_of_the_scheduler_reports_nothing(load_pipe: LoadPipe) -> None:
     reports: list[StepDone] = []
-    own = Copies(load_pipe("sd"), None).make((), reports.append)
-    own.scheduler.set_timesteps(3)
-    silent = deepcopy(own.scheduler)
-    sample = torch.zeros(1, 4, 4, 4)
-    for timestep in silent.timesteps:
-        silent.step(sample, timestep, sample)
-    assert not reports
-    own.scheduler.step(sample, own.scheduler.timesteps[0], sample)
-    assert len(reports) == 1
+    with Copies(load_pipe("sd"), None).lend((), reports.append) as own:
+        own.scheduler.set_timesteps(3)
+        silent = deepcopy(own.scheduler)
+        sample = torch.zeros(1, 4, 4, 4)
+        for timestep in silent.timesteps:
+            silent.step(sample, timestep, sample)
+        assert not reports
+        own.scheduler.step(sample, own.scheduler.timesteps[0], sample)
+        assert len(reports) == 1
 
 
 def test_rows_that_did_not_fit_are_tried_again_much_later() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import diffusers
@@ -58,6 +59,25 @@ def test_a_short_request_is_done_while_a_long_one_runs(serving: Serving) -> None
         serving.turn()
     assert serving.outcomes[0] is None
     assert isinstance(serving.outcomes[1], torch.Tensor)
+
+
+def test_requests_that_come_at_once_do_not_wait_for_the_prompts_of_all(
+    pipe: Any, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.serve([quick(9)])  # what a step takes is known
+    encode, order = pipe.text_encoder.forward, []
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        order.append("prompt")
+        time.sleep(0.3)
+        return encode(*args, **kwargs)
+
+    monkeypatch.setattr(pipe.text_encoder, "forward", slowly)
+    requests = [quick(seed, guidance_scale=1.0) for seed in range(4)]
+    requests[0].on_step = lambda done: order.append("step")
+    serving.serve(requests)
+    assert order.count("prompt") == 4
+    assert order.index("step") < 3
 
 
 def test_a_task_runs_with_the_settings_of_pytorch_that_were_made_before(

@@ -28,10 +28,12 @@ from app.engine.service import LocalService
 from app.errors import OutOfMemory
 from app.pipelines import PIPELINES
 from app.settings import Settings
+from app.worker import limits
 from app.worker.hub import Task
 from app.worker.inbox import Inbox
 from app.worker.loading import Parts, assemble
 from app.worker.loop import BROKEN_DEVICE, WorkLoop
+from app.worker.pixels import fetch
 from tests.checkpoints import make, snapshot
 from tests.checkpoints.parts import HIDDEN, clip_text, clip_tokenizer
 
@@ -206,6 +208,28 @@ def test_a_cancelled_job_says_so(worker: Worker) -> None:
     assert worker.make(inputs()).shape == (1, 16, 16, 3)
 
 
+def test_a_job_that_has_not_begun_is_cancelled_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "USEFUL_ON_CPU", 1)  # two requests fill the hub
+    worker = Worker(assemble(load(settings), settings))
+    worker.ask(Run("long", inputs(0, 100)), Run("longer", inputs(1, 200)), Run("waiting", inputs()))
+    while not isinstance(worker.channel.receive()[0], Step):
+        pass
+    worker.channel.send(Cancel("waiting"))
+    heard = worker.hear()
+    assert isinstance(heard["waiting"][-1][0], Cancelled)
+
+
+def test_of_jobs_that_are_over_nothing_is_kept_for_their_cancel(worker: Worker) -> None:
+    for job in "abc":
+        worker.ask(Run(job, inputs()))
+        worker.hear()
+        worker.channel.send(Cancel(job))
+    worker.make(inputs())  # which may be on its way out yet
+    assert not {*worker.loop._inbox._known} & {*"abc"}
+
+
 def test_a_preview_comes_with_every_second_step(worker: Worker) -> None:
     worker.make(inputs(seeds=(1, 2, 3)))  # what previews are learnt from
     plain = worker.make(inputs(3, steps=4))
@@ -215,6 +239,52 @@ def test_a_preview_comes_with_every_second_step(worker: Worker) -> None:
     assert shapes == [None, (8, 8, 3), None, (8, 8, 3)]
     assert [len(pixels) for it, pixels in messages if isinstance(it, Step) and pixels] == [192] * 2
     assert np.array_equal(np.frombuffer(messages[-1][1], np.uint8), plain.ravel())
+
+
+def preview_shapes(worker: Worker) -> list[Any]:
+    """Of a job's steps."""
+    worker.ask(Run("job", inputs(3, steps=2), preview_every=1))
+    heard = worker.hear()["job"]
+    assert isinstance(heard[-1][0], Finished)
+    return [it.preview_shape for it, _ in heard if isinstance(it, Step)]
+
+
+def test_of_a_batch_made_in_halves_nothing_is_learnt(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose latents are known last, nobody knows, and wrong pairs would make wrong colours."""
+    worker = Worker(assemble(load(settings), settings))
+    encoder = worker.parts.loaded.pipe.text_encoder
+
+    def full(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(encoder, "forward", full)
+    assert len(worker.make(inputs(seeds=tuple(range(8))))) == 8
+    assert preview_shapes(worker) == [None, None]
+
+
+@pytest.mark.parametrize("failing", ["app.worker.loop.fetch", "app.worker.reporting.estimate"])
+def test_previews_that_fail_take_nothing_with_them(
+    settings: Settings,
+    failing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*args: Any) -> Any:
+        if getattr(args[0], "dtype", None) == torch.uint8:  # the job's images themselves
+            return fetch(*args)
+        raise RuntimeError("CUDA error: out of memory")
+
+    worker = Worker(assemble(load(settings), settings))
+    worker.make(inputs(seeds=(1, 2, 3)))  # what previews are learnt from
+    assert preview_shapes(worker) == [(8, 8, 3)] * 2
+    monkeypatch.setattr(failing, fails)
+    worker.ask(*(Run(str(seed), inputs(seed, steps=3), preview_every=1) for seed in range(3)))
+    heard = worker.hear(jobs=3)
+    assert all(isinstance(messages[-1][0], Finished) for messages in heard.values())
+    assert caplog.text.count("jobs go on without") == 1
 
 
 def test_a_model_without_a_vae_has_no_previews(settings: Settings) -> None:
@@ -281,6 +351,20 @@ def test_a_broken_device_ends_the_loop(settings: Settings, monkeypatch: pytest.M
 
     monkeypatch.setattr(worker.parts.loaded.pipe.unet, "forward", broken)
     worker.ask(Run("job", inputs()))
+    worker.thread.join(TIMEOUT)
+    assert worker.exit_code == BROKEN_DEVICE
+
+
+def test_a_device_that_breaks_under_a_preview_ends_the_loop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(assemble(load(settings), settings))
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("app.worker.reporting.estimate", broken)
+    worker.ask(Run("job", inputs(), preview_every=1))
     worker.thread.join(TIMEOUT)
     assert worker.exit_code == BROKEN_DEVICE
 
