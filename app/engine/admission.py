@@ -50,8 +50,10 @@ class Admission:
         self._check_limits(params, count)
         loras: tuple[Lora, ...] = ()
         if isinstance(params, PromptParams):
-            if not params.prompt.replace("|", " ").strip() and not self._pipeline.takes_image:
-                raise errors.PromptMissing  # an image can be changed without a word
+            is_blank = not params.prompt.replace("|", " ").strip()
+            is_meant = self._pipeline.takes_image and not params.prompt  # no word beside an image
+            if is_blank and not is_meant:
+                raise errors.PromptMissing
             loras = parse_loras(params.loras, settings.model_dir)
             if loras and self._fixed_by:
                 raise errors.LoraInvalid(

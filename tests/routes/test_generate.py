@@ -249,6 +249,15 @@ def test_a_form_without_image_names_it(make_client: MakeClient) -> None:
     assert response.json()["detail"][0]["loc"] == ["body", "image"]
 
 
+@pytest.mark.parametrize(("prompt", "status"), [("", 422), (" ", 400), (" | ", 400)])
+def test_a_form_with_a_blank_prompt_is_refused(
+    make_client: MakeClient, prompt: str, status: int
+) -> None:
+    client = make_client(pipeline="image-to-image")
+    response = post_image(client, "/image-to-image", prompt=prompt)
+    assert response.status_code == status
+
+
 def test_video_has_frames_and_an_mp4(make_client: MakeClient) -> None:
     client = make_client(pipeline="image-to-video")
     response = post_image(
