@@ -71,11 +71,12 @@ class Admission:
         """The size at which an input image is worked on: nearly its own, or one the model knows.
 
         A model with limits gets images of its native area, in their own proportions as far
-        as its range allows.
+        as its range allows. Any other gets images of at most MAX_PIXELS.
 
         Raises:
             BadRequest: no image of that size can be made here.
         """
+        width, height = _within(self._settings.max_pixels, width, height)
         if self._pipeline.params.model_fields.keys() & {"width", "height"}:
             return width, height  # the request's size decides
         fitting = fit_size(width, height, self._profile)
@@ -168,6 +169,12 @@ def fit_size(width: int, height: int, profile: Profile) -> tuple[int, int]:
         return min(max(round(length * scale / SIZE_STEP) * SIZE_STEP, low), high)
 
     return side(width), side(height)
+
+
+def _within(pixels: int, width: int, height: int) -> tuple[int, int]:
+    """A (width, height) of the same proportions that has at most so many pixels."""
+    scale = min(1.0, math.sqrt(pixels / (width * height)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 def _whole_steps(length: int) -> int:
