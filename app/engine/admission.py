@@ -140,8 +140,8 @@ class Admission:
         bounds = self._profile.size_range
         if bounds and not (bounds[0] <= min(width, height) and max(width, height) <= bounds[1]):
             raise errors.SizeInvalid(
-                f"{self._settings.model_id} makes images of {bounds[0]} to {bounds[1]} pixels a "
-                f"side; width × height is {width} × {height}."
+                f"{self._settings.model_id} makes {self._pipeline.media}s of {bounds[0]} to "
+                f"{bounds[1]} pixels a side; width × height is {width} × {height}."
             )
 
     def _wants_check(self, params: Params) -> bool:
