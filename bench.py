@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
+from app.engine import service
 from app.environment import SettingsError
 from app.errors import RunnerError
 from app.pipelines import PIPELINES
@@ -21,6 +23,7 @@ from benchmarks.session import Options, measure
 def main() -> int:
     """Run the benchmark that the command line asks for; the process's exit code."""
     options = parse(sys.argv[1:])
+    logging.getLogger(service.__name__).setLevel(logging.CRITICAL)  # its errors are told below
     try:
         asyncio.run(measure(options))
     except (BadOption, RunnerError, SettingsError) as error:

@@ -124,7 +124,13 @@ class Settings(EnvironmentSettings):
     )
 
     max_pixels: int = Field(
-        2048 * 2048, ge=256, description="Largest width × height of a generated or uploaded image."
+        2048 * 2048, ge=256, description="Largest width × height of a generated image."
+    )
+    max_upload_pixels: int = Field(
+        50_000_000,
+        ge=1,
+        description="Largest width × height of an uploaded image; beyond MAX_PIXELS it is scaled "
+        "down.",
     )
     max_steps: int = Field(200, ge=1, description="Largest num_inference_steps.")
     max_images_per_prompt: int = Field(10, ge=1, description="Largest num_images_per_prompt.")

@@ -240,6 +240,11 @@ PROFILES: tuple[Profile, ...] = (
         native_size=(704, 512),
         native_fps=25,
     ),
+    Profile(
+        name="Stable Diffusion 2.1 base",
+        pattern="stable-diffusion-2-1-base",
+        native_size=(512, 512),
+    ),
     Profile(name="SDXL", pattern=_SDXL_BASE, native_size=(1024, 1024)),
     Profile(name="any model"),
 )

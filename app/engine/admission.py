@@ -73,11 +73,12 @@ class Admission:
         """The size at which an input image is worked on: nearly its own, or one the model knows.
 
         A model with limits gets images of its native area, in their own proportions as far
-        as its range allows.
+        as its range allows. Any other gets images of at most MAX_PIXELS.
 
         Raises:
             BadRequest: no image of that size can be made here.
         """
+        width, height = _within(self._settings.max_pixels, width, height)
         if self._pipeline.params.model_fields.keys() & {"width", "height"}:
             return width, height  # the request's size decides
         fitting = fit_size(width, height, self._profile)
@@ -141,8 +142,8 @@ class Admission:
         bounds = self._profile.size_range
         if bounds and not (bounds[0] <= min(width, height) and max(width, height) <= bounds[1]):
             raise errors.SizeInvalid(
-                f"{self._settings.model_id} makes images of {bounds[0]} to {bounds[1]} pixels a "
-                f"side; width × height is {width} × {height}."
+                f"{self._settings.model_id} makes {self._pipeline.media}s of {bounds[0]} to "
+                f"{bounds[1]} pixels a side; width × height is {width} × {height}."
             )
 
     def _wants_check(self, params: Params) -> bool:
@@ -170,6 +171,12 @@ def fit_size(width: int, height: int, profile: Profile) -> tuple[int, int]:
         return min(max(round(length * scale / SIZE_STEP) * SIZE_STEP, low), high)
 
     return side(width), side(height)
+
+
+def _within(pixels: int, width: int, height: int) -> tuple[int, int]:
+    """A (width, height) of the same proportions that has at most so many pixels."""
+    scale = min(1.0, math.sqrt(pixels / (width * height)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 def _whole_steps(length: int) -> int:

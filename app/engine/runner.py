@@ -24,7 +24,8 @@ from app.engine.records import (
     log_record,
     record_of,
 )
-from app.errors import Overloaded, RunnerError
+from app.engine.uploads import Uploads
+from app.errors import RunnerError
 from app.media.formats import LOSSLESS, Encoding
 from app.media.pool import CodecPool
 from app.pipelines import PIPELINES
@@ -33,10 +34,6 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-UPLOADS_AT_ONCE = 8
-"""Images that wait to be decoded may together be as large as this many of the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +111,10 @@ class Runner:
         self._profile = profile_for(settings.model_id)
         self.native_size = self._profile.native_size
         self._admission = Admission(settings)
+        self._uploads = Uploads(settings, self._admission, codecs)
         self._codecs = codecs
         self._observers = observers
         self._on_refusal = on_refusal
-        self._undecoded = 0
 
     async def submit(
         self,
@@ -202,18 +199,8 @@ class Runner:
     async def _prepare(
         self, params: Params, upload: bytes | None, size: tuple[int, int] | None
     ) -> tuple[Inputs, np.ndarray | None]:
-        image = None if upload is None else await self._read(upload, size)
+        image = None if upload is None else await self._uploads.read(upload, size)
         return self._admission.admit(params, None if image is None else image.shape), image
-
-    async def _read(self, upload: bytes, size: tuple[int, int] | None) -> np.ndarray:
-        """Decode an upload; those that wait for it are bounded by what they take."""
-        self._undecoded += len(upload)
-        try:
-            if self._undecoded > UPLOADS_AT_ONCE * self.settings.max_upload_bytes:
-                raise Overloaded("too many large images arrive at once.", retry_after=1)
-            return await self._codecs.run(self._decode, upload, size)
-        finally:
-            self._undecoded -= len(upload)
 
     def _record(self, job: Job, outcome: str, encode_seconds: float = 0.0) -> JobRecord:
         with_prompt = self.settings.log_prompts
@@ -222,17 +209,6 @@ class Runner:
     def _report(self, record: JobRecord) -> None:
         for observe in self._observers:
             observe(record)
-
-    def _decode(self, upload: bytes, size: tuple[int, int] | None) -> np.ndarray:
-        from app.media.decode import decode_image
-        from app.media.resize import cover, resize
-
-        image = decode_image(upload, max_pixels=self.settings.max_pixels)
-        if size:
-            self._admission.check_size(*size)
-            return cover(image, *size)
-        height, width, _ = image.shape
-        return resize(image, *self._admission.image_size(width, height))
 
     async def _encode(
         self, job: Job, generation: Generation, encoding: Encoding, with_frames: bool

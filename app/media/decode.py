@@ -8,7 +8,9 @@ its header's size is checked before anything of that size is allocated. Not read
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -54,37 +56,72 @@ _MAX_JPEG_SCANS = 100
 _PNG_BIT_DEPTH = 24  # where IHDR keeps it
 
 
-def decode_image(data: bytes, *, max_pixels: int) -> Pixels:
-    """Decode an image file into a C-contiguous (height, width, 3) uint8 RGB array.
+@dataclass(frozen=True, slots=True)
+class ImageUpload:
+    """An image file whose header has been read and found good; to be decoded once."""
 
-    The picture comes out as a viewer shows it: turned upright by its EXIF orientation, converted to
-    sRGB by its ICC profile (a broken or mismatched one is ignored), CMYK and grey widened to RGB,
-    16 bits a sample scaled to 8, transparency laid over white. A phone's multi-picture JPEG gives
-    its first picture.
+    _image: ImageFile
+    _data: bytes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) as it is stored, in pixels; a viewer may show it turned."""
+        return self._image.size
+
+    def pixels(self) -> Pixels:
+        """Decode it into a C-contiguous (height, width, 3) uint8 RGB array.
+
+        The picture comes out as a viewer shows it: turned upright by its EXIF orientation,
+        converted to sRGB by its ICC profile (a broken or mismatched one is ignored), CMYK and grey
+        widened to RGB, 16 bits a sample scaled to 8, transparency laid over white. A phone's
+        multi-picture JPEG gives its first picture.
+
+        Raises:
+            ImageInvalid: it is damaged. Nothing else is raised.
+        """
+        image, data = self._image, self._data
+        with _explaining():
+            quick = quick_pixels(image, data) if isinstance(image, PngImageFile) else None
+            stored = _load(image, data) if quick is None else _with_info_of(image, quick)
+            shown = _upright(_flatten(stored), stored)
+            if quick is not None and shown is stored:
+                return quick  # nothing was to be done to it: two copies less
+            return np.asarray(shown)
+
+
+def open_image(data: bytes, *, max_pixels: int) -> ImageUpload:
+    """Read the header of an image file, before anything of the size that it claims is allocated.
 
     Args:
         data: the file's bytes.
         max_pixels: the largest width times height that is accepted.
 
     Raises:
-        ImageInvalid: the bytes are not one still image of an accepted format and size, whole and
-            undamaged. Nothing else is raised.
+        ImageInvalid: the bytes are not one still image of an accepted format and size. Nothing
+            else is raised.
     """
     plugin = _plugin(data)
-    try:
+    with _explaining():
         image = plugin(BytesIO(data))
         _check_size(image.size, max_pixels)
         _check_still(image)
         _check_coding(image)
-        quick = quick_pixels(image, data) if isinstance(image, PngImageFile) else None
-        stored = _load(image, data) if quick is None else _with_info_of(image, quick)
-        shown = _upright(_flatten(stored), stored)
-        if quick is not None and shown is stored:
-            return quick  # nothing was to be done to it: two copies less
-        return np.asarray(shown)
+        return ImageUpload(image, data)
+
+
+def decode_image(data: bytes, *, max_pixels: int) -> Pixels:
+    """Read and decode an image file; see `open_image` and `ImageUpload.pixels`."""
+    return open_image(data, max_pixels=max_pixels).pixels()
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """Around work with a decoder, which may raise anything on bytes made to break it."""
+    try:
+        yield
     except ImageInvalid:
         raise
-    except Exception as cause:  # a decoder may raise anything on bytes made to break it
+    except Exception as cause:
         raise _explain(cause) from cause
 
 
@@ -130,8 +167,8 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise ImageInvalid(f"The image has no pixels ({width}x{height}): {_REMEDY}")
     if width * height > max_pixels:
         raise ImageInvalid(
-            f"The image is too large: {width}x{height} is more than {max_pixels} pixels; "
-            "scale it down."
+            f"The image is too large: {width}x{height} is more than {max_pixels} pixels "
+            "(MAX_UPLOAD_PIXELS); scale it down."
         )
 
 

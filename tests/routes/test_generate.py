@@ -223,6 +223,20 @@ def test_garbage_uploads_are_refused(make_client: MakeClient, data: bytes, says:
     assert says in message(response).lower()
 
 
+def test_a_photo_of_a_phone_is_scaled_down(make_client: MakeClient) -> None:
+    client = make_client(pipeline="image-to-image")
+    response = post_image(client, "/image-to-image", picture(4032, 3024), prompt="a")
+    assert response.status_code == 200, response.text
+    assert png_of(response.json()["images"][0]).shape == (1768, 2360, 3)
+
+
+def test_an_upload_has_a_limit_of_its_own(make_client: MakeClient) -> None:
+    client = make_client(pipeline="image-to-image", max_upload_pixels=1919)
+    response = post_image(client, "/image-to-image", picture(48, 40), prompt="a")
+    assert response.status_code == 400
+    assert "48x40 is more than 1919 pixels (MAX_UPLOAD_PIXELS)" in message(response)
+
+
 def test_a_strip_too_long_for_an_answer_is_refused(make_client: MakeClient) -> None:
     client = make_client(pipeline="image-to-image")
     response = post_image(client, "/image-to-image", picture(16_400, 16), prompt="a")

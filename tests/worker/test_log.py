@@ -11,7 +11,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from app.engine.channel import Channel
-from app.worker.log import UNSAID, log_libraries, log_to
+from app.worker.log import UNSAID, ChannelHandler, log_libraries, log_to
 from tests.server import ServerProcess, settings_of
 
 LIBRARIES = (diffusers_logging, transformers_logging)
@@ -34,11 +34,23 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Channel]:
 def test_libraries_log_as_all_others_do(
     lines: Channel, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    logging.getLogger(name).error(f"{UNSAID[0]}vae: one, got another.")
+    for beginning in UNSAID:
+        logging.getLogger(name).error(f"{beginning}: and so on")
     logging.getLogger(name).error("something is amiss")
     line, _ = lines.receive()
     assert (line.logger, line.text) == (name, "something is amiss")  # type: ignore[union-attr]
     assert capsys.readouterr().err == ""
+
+
+def test_a_slip_in_a_librarys_own_call_ends_nothing() -> None:
+    ours, theirs = Channel.pair()
+    handler = ChannelHandler(Channel(theirs))
+    for text, argument in (("this is deprecated", FutureWarning), ("the next %s", "line")):
+        handler.handle(
+            logging.LogRecord("some.model", logging.ERROR, "", 0, text, (argument,), None)
+        )
+    line, _ = ours.receive()
+    assert line.text == "the next line"  # type: ignore[union-attr]
 
 
 def test_the_demo_starts_without_remarks(tmp_path: Path) -> None:
