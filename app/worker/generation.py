@@ -15,6 +15,7 @@ from app.engine.messages import Inputs
 from app.pipelines import PIPELINES
 from app.pipelines.base import Arguments, Media
 from app.worker.copies import Copies, OnStep
+from app.worker.frames import drop_frames
 from app.worker.memory import free_cached_memory, is_out_of_memory
 from app.worker.pixels import to_uint8
 
@@ -91,6 +92,7 @@ class Generator:
         except (RuntimeError, MemoryError) as error:
             if len(seeds) == 1 or not is_out_of_memory(error):
                 raise
+            drop_frames(error)  # the hub has it as well, and may have until this call is over
         free_cached_memory()
         logger.warning("out of memory with %d images at once: halving the batch", len(seeds))
         middle = len(seeds) // 2

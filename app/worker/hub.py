@@ -13,12 +13,11 @@ the greenlets enter and leave it.
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,12 +26,11 @@ from greenlet import getcurrent, greenlet
 
 from app.engine.messages import Lora
 from app.errors import JobCancelled
+from app.worker.attempts import Attempts
 from app.worker.calls import Call, Part, joined
+from app.worker.frames import write_down_frames
 from app.worker.limits import RowLimits, useful_rows
-from app.worker.memory import free_cached_memory, is_device_broken, is_out_of_memory
 from app.worker.threads import Threads
-
-logger = logging.getLogger(__name__)
 
 Loras = tuple[Lora, ...]
 
@@ -114,7 +112,7 @@ class Hub:
         """
         self._limits = limits
         self._activate = activate
-        self._threads = threads
+        self._attempts = Attempts(limits, threads)
         self._most_adapters = most_adapters
         self._new: deque[Task] = deque()
         self._steps = Lane(limits.policy.useful_elements, divides=False, pads=True)
@@ -211,7 +209,7 @@ class Hub:
         group = self._gather(lane)
         outcomes = self._make(lane, group)
         for task, part in group.items():
-            self._hand_over(lane, task, part, outcomes[part])
+            self._hand_over(lane, task, part, outcomes.pop(part))
 
     def _gather(self, lane: Lane) -> dict[Task, Part]:
         """Take the tasks of the next call out of their lane."""
@@ -242,6 +240,7 @@ class Hub:
         try:
             self._activate(next(iter(group)).loras)
         except Exception as error:
+            write_down_frames(error)
             return dict.fromkeys(parts, error)
         rows = sum(part.rows for part in parts)
         if lane is self._steps:
@@ -251,46 +250,7 @@ class Hub:
                 task.forwards += 1
                 task.rows += rows
                 task.own_rows += part.rows
-        return self._attempt(parts, lane.pads)
-
-    def _attempt(self, parts: Sequence[Part], pads: bool) -> dict[Part, Any]:
-        """Make one call of the parts; if it fails, halve it to find out which part is to blame.
-
-        Memory that does not hold all rows at once often holds them in two calls. Whatever else
-        is wrong with one request must not fail its neighbours.
-        """
-        rows = sum(part.rows for part in parts)
-        call = parts[0].call
-        try:
-            if pads:
-                with self._limits.watching(rows * call.row_size):
-                    outcomes = self._threads.run(parts, self._limits.padded(rows))
-            else:
-                outcomes = self._threads.run(parts)
-            self._limits.did_fit(rows, call.signature)
-            return outcomes
-        except Exception as error:
-            if is_device_broken(error):
-                raise
-            lacks_memory = is_out_of_memory(error)
-            if len(parts) == 1 and (rows == 1 or not lacks_memory):
-                return {parts[0]: error}
-        # From here on the error is gone, and with its traceback the tensors of the call.
-        if lacks_memory:
-            logger.warning("out of memory with %d rows: halving them", rows)
-            self._limits.did_not_fit(rows, call.signature)
-            free_cached_memory()
-        if len(parts) == 1:
-            return {parts[0]: self._attempt_halves(parts[0], pads)}
-        middle = len(parts) // 2
-        return self._attempt(parts[:middle], pads) | self._attempt(parts[middle:], pads)
-
-    def _attempt_halves(self, part: Part, pads: bool) -> Any:
-        """Result, or exception, of one part whose rows are too many for one call."""
-        halves = part.halves()
-        outcomes = self._attempt(halves[:1], pads) | self._attempt(halves[1:], pads)
-        errors = [it for it in outcomes.values() if isinstance(it, Exception)]
-        return errors[0] if errors else joined([outcomes[half] for half in halves])
+        return self._attempts.make(parts, lane.pads)
 
     def _hand_over(self, lane: Lane, task: Task, part: Part, outcome: Any) -> None:
         """Let a task go on with the result of its call, once all of it is there."""

@@ -19,6 +19,7 @@ from app.pipelines import PIPELINES
 from app.wording import first_line
 from app.worker.checking import check
 from app.worker.extras import Extras
+from app.worker.frames import drop_frames
 from app.worker.hub import Task
 from app.worker.inbox import Inbox, Order
 from app.worker.loading import Parts
@@ -241,6 +242,7 @@ def explain(error: Exception, order: Order) -> RunnerError:
         return error
     if is_out_of_memory(error):
         logger.error("job %s: out of memory: %s", order.job_id, error)
+        drop_frames(error)
         free_cached_memory()
         return OutOfMemory()
     logger.error("job %s failed", order.job_id, exc_info=error)

@@ -15,7 +15,7 @@ from app.diffusion.accelerators.active import Active
 from app.diffusion.accelerators.memory import offload_models
 from app.diffusion.loading import LoadedPipeline
 from app.diffusion.profiles import profile_for
-from app.engine.messages import Inputs
+from app.engine.messages import Failed, Finished, Inputs, Run
 from app.errors import JobCancelled
 from app.pipelines import PIPELINES
 from app.settings import Settings
@@ -26,7 +26,7 @@ from app.worker.limits import FITS_BEFORE_MORE, USABLE, BatchPolicy, RowLimits
 from app.worker.loading import Parts, assemble
 from app.worker.memory import free_cached_memory, peak_memory
 from app.worker.warmup import warm_up_rounds
-from tests.worker.conftest import LoadPipe, Serving, text
+from tests.worker.conftest import LoadPipe, Serving, alone, text
 from tests.worker.test_families import FAMILIES
 from tests.worker.test_worker import Worker
 
@@ -46,10 +46,10 @@ def parts_of(pipe: Any, active: Active = Active()) -> Parts:  # noqa: B008  # fr
     return assemble(loaded, SETTINGS)
 
 
-def inputs(seed: int = 0) -> Inputs:
+def inputs(*seeds: int) -> Inputs:
     values = {"prompt": "a", "width": 32, "height": 32, "num_inference_steps": 2}
     params = PIPELINES["text-to-image"].params.model_validate(values)
-    return Inputs("text-to-image", params, (seed,))
+    return Inputs("text-to-image", params, seeds or (0,))
 
 
 def test_a_vae_left_in_another_type_is_put_right(
@@ -207,6 +207,58 @@ def test_nothing_of_a_failed_request_waits_for_the_garbage_collector(
     serving = Serving(pipe)
     assert isinstance(serving.serve([request]).pop(), ValueError)
     assert not followed.kept
+
+
+class Starving:
+    """A denoiser that runs out of memory in its first calls, and looks what is left of them."""
+
+    def __init__(self, own: Callable[..., Any], failures: int) -> None:
+        self.own = own
+        self.failures = failures
+        self.activations: list[weakref.ref[torch.Tensor]] = []
+        self.kept: list[int] = []
+
+    def __call__(self, sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        self.look()
+        activation = torch.empty_like(sample)
+        self.activations.append(weakref.ref(activation))
+        if self.failures:
+            self.failures -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.own(sample, *args, **kwargs)
+
+    def look(self) -> None:
+        self.kept.append(sum(ref() is not None for ref in self.activations))
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize(
+    ("failures", "end"), [(1, Finished), (3, Finished), (8, Finished), (1000, Failed)]
+)
+def test_nothing_of_a_failed_forward_is_in_the_way_of_the_next_attempt(
+    load_pipe: LoadPipe, monkeypatch: pytest.MonkeyPatch, failures: int, end: type
+) -> None:
+    """Nor when memory is given back to the device; collecting garbage is the first part of it."""
+    pipe = load_pipe("sd")
+    starving = Starving(pipe.unet.forward, failures)
+    monkeypatch.setattr(pipe.unet, "forward", starving)
+    monkeypatch.setattr(gc, "collect", starving.look)
+    worker = Worker(parts_of(pipe))
+    worker.ask(Run("job", inputs(1, 2)))
+    assert isinstance(worker.hear()["job"][-1][0], end)
+    assert len(starving.kept) > 2
+    assert not any(starving.kept)
+
+
+def test_a_row_that_does_not_fit_alone_is_tried_again_with_memory_freed(
+    load_pipe: LoadPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, request = load_pipe("sd"), text(0, 2, guidance_scale=1.0)
+    expected = alone(pipe, request)
+    starving = Starving(pipe.unet.forward, failures=1)
+    monkeypatch.setattr(pipe.unet, "forward", starving)
+    (outcome,) = Serving(pipe).serve([request])
+    assert torch.equal(outcome, expected)
 
 
 def test_a_finished_task_holds_no_result(load_pipe: LoadPipe) -> None:

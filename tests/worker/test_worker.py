@@ -324,6 +324,18 @@ def test_what_does_not_fit_fails_with_a_clear_error(
     assert isinstance(failed.error, OutOfMemory)
 
 
+def test_the_log_names_the_layer_that_failed(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def first_convolution(_: torch.Tensor) -> torch.Tensor:
+        raise ValueError("shapes do not match")
+
+    monkeypatch.setattr(worker.parts.loaded.pipe.unet.conv_in, "forward", first_convolution)
+    worker.ask(Run("job", inputs()))
+    assert isinstance(worker.hear()["job"][-1][0], Failed)
+    assert "in first_convolution" in caplog.text
+
+
 def test_with_state_between_steps_requests_take_turns(settings: Settings) -> None:
     resets: list[int] = []
     active = Active(keeps_state=True, resets=(lambda: resets.append(1),))

@@ -1,0 +1,89 @@
+"""Calls that are made in smaller pieces if they fail as a whole."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from app.worker.calls import Part, joined
+from app.worker.frames import write_down_frames
+from app.worker.limits import RowLimits
+from app.worker.memory import free_cached_memory, is_device_broken, is_out_of_memory
+from app.worker.threads import Threads
+
+logger = logging.getLogger(__name__)
+
+
+class Attempts:
+    """Makes calls of several parts; if one fails, halves it to find out which part is to blame.
+
+    Memory that does not hold all rows at once often holds them in two calls. Whatever else is
+    wrong with one request must not fail its neighbours.
+    """
+
+    def __init__(self, limits: RowLimits, threads: Threads) -> None:
+        """Prepare.
+
+        Args:
+            limits: rows per call; told what fits.
+            threads: those of each call.
+        """
+        self._limits = limits
+        self._threads = threads
+
+    def make(self, parts: Sequence[Part], pads: bool) -> dict[Part, Any]:
+        """The result, or exception, of each part.
+
+        Args:
+            parts: rows of calls that have one signature.
+            pads: whether calls are filled up to the policy's buckets.
+
+        Raises:
+            RuntimeError: the device is broken.
+        """
+        outcome = self._attempt(parts, pads)
+        if not isinstance(outcome, Exception):
+            return outcome
+        rows = sum(part.rows for part in parts)
+        if is_out_of_memory(outcome):
+            free_cached_memory()
+            if rows == 1:
+                return self._last_attempt(parts[0], pads)
+            logger.warning("out of memory with %d rows: halving them", rows)
+            self._limits.did_not_fit(rows, parts[0].call.signature)
+            if len(parts) == 1:
+                return {parts[0]: self._halves(parts[0], pads)}
+        if len(parts) == 1:
+            return {parts[0]: outcome}
+        middle = len(parts) // 2
+        return self.make(parts[:middle], pads) | self.make(parts[middle:], pads)
+
+    def _last_attempt(self, part: Part, pads: bool) -> dict[Part, Any]:
+        """Of a single row, with all the memory that could be freed."""
+        outcome = self._attempt([part], pads)
+        return {part: outcome} if isinstance(outcome, Exception) else outcome
+
+    def _halves(self, part: Part, pads: bool) -> Any:
+        """Result, or exception, of one part whose rows are too many for one call."""
+        halves = part.halves()
+        outcomes = self.make(halves[:1], pads) | self.make(halves[1:], pads)
+        errors = [it for it in outcomes.values() if isinstance(it, Exception)]
+        return errors[0] if errors else joined([outcomes[half] for half in halves])
+
+    def _attempt(self, parts: Sequence[Part], pads: bool) -> dict[Part, Any] | Exception:
+        """Results of one call of all parts, or why it failed."""
+        call, rows = parts[0].call, sum(part.rows for part in parts)
+        try:
+            if pads:
+                with self._limits.watching(rows * call.row_size):
+                    outcomes = self._threads.run(parts, self._limits.padded(rows))
+            else:
+                outcomes = self._threads.run(parts)
+        except Exception as error:
+            if is_device_broken(error):
+                raise
+            write_down_frames(error)
+            return error
+        self._limits.did_fit(rows, call.signature)
+        return outcomes
