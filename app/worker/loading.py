@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from dataclasses import dataclass
 
 from app.diffusion.devices import is_gpu
@@ -16,6 +18,12 @@ from app.worker.generation import Generator
 from app.worker.hub import Hub
 from app.worker.limits import BatchPolicy, RowLimits
 from app.worker.threads import Threads
+
+logger = logging.getLogger(__name__)
+
+CHANGING = frozenset({"set_attn_processor", "register_forward_hook", "enable_fuser"})
+"""What a pipeline's call uses to change its denoiser, which is everybody's: perturbed and
+self-attention guidance, GLIGEN and text-to-video-zero do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +65,26 @@ def policy_for(loaded: LoadedPipeline, max_rows: int | None) -> BatchPolicy:
         loaded: the model.
         max_rows: MAX_BATCH_ROWS.
     """
-    # Perturbed-attention guidance puts its own attention into the shared network for each call.
-    changes_its_denoiser = hasattr(loaded.pipe, "_set_pag_attn_processor")
     gpu = is_gpu(loaded.device)
+    if reason := _turns_because(loaded):
+        logger.warning("requests take turns: %s", reason)
     return BatchPolicy(
-        merge=not (loaded.active.keeps_state or changes_its_denoiser),
+        merge=not reason,
         max_rows=max_rows,
         buckets=loaded.active.buckets,
         useful_elements=limits.USEFUL_ON_GPU if gpu else limits.USEFUL_ON_CPU,
         decoded=limits.DECODED_ON_GPU if gpu else limits.DECODED_ON_CPU,
     )
+
+
+def _turns_because(loaded: LoadedPipeline) -> str:
+    """Why requests cannot share the denoiser's forwards; empty if they can."""
+    if loaded.active.keeps_state:
+        return f"values are kept from step to step with {', '.join(loaded.active.names)}"
+    kind = type(loaded.pipe)
+    if CHANGING & set(inspect.unwrap(kind.__call__).__code__.co_names):
+        return f"a call of {kind.__name__} changes its denoiser"
+    return ""
 
 
 def _safety_checker(settings: Settings, loaded: LoadedPipeline) -> SafetyChecker | None:

@@ -29,11 +29,10 @@ def parts_of(family: str, models: Path, pipeline: str = "text-to-image") -> Part
     return assemble(load(settings), settings)
 
 
-def with_guided_attention(parts: Parts) -> Parts:
-    """The same model in a pipeline with perturbed-attention guidance."""
-    pipe = diffusers.StableDiffusionPAGPipeline(
-        **parts.loaded.pipe.components, requires_safety_checker=False, pag_applied_layers="mid"
-    )
+def with_guided_attention(parts: Parts, kind: type) -> Parts:
+    """The same model in a pipeline with perturbed- or self-attention guidance."""
+    more = {"pag_applied_layers": "mid"} if kind is diffusers.StableDiffusionPAGPipeline else {}
+    pipe = kind(**parts.loaded.pipe.components, requires_safety_checker=False, **more)
     pipe.set_progress_bar_config(disable=True)
     loaded = replace(parts.loaded, pipe=pipe)
     return assemble(loaded, Settings(pipeline="text-to-image", model_id="some/model"))
@@ -80,10 +79,15 @@ def test_changed_images_have_their_own_seeds(family: str, models: Path) -> None:
     assert levels(several[1], changed(8)[0]) <= 1
 
 
-def test_requests_with_guided_attention_take_turns(models: Path) -> None:
+@pytest.mark.parametrize(
+    "kind", [diffusers.StableDiffusionPAGPipeline, diffusers.StableDiffusionSAGPipeline]
+)
+def test_requests_with_guided_attention_take_turns(
+    models: Path, kind: type, caplog: pytest.LogCaptureFixture
+) -> None:
     """Its processors would be in place for all that share a forward, or for none."""
-    parts = with_guided_attention(parts_of("sd", models))
-    assert not parts.limits.policy.merge
+    parts = with_guided_attention(parts_of("sd", models), kind)
+    assert f"requests take turns: a call of {kind.__name__} changes its denoiser" in caplog.text
     requests = [
         inputs("text-to-image", (seed,), num_inference_steps=2 + seed, width=16, height=16)
         for seed in range(2)
