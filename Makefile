@@ -19,7 +19,7 @@ serve: $(VENV)/service  ## serve PIPELINE (text-to-image) with MODEL_ID (demo) o
 	$(BIN)/python -m app
 
 test: $(VENV)/dev  ## run the tests
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --ignore=tests/compose
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder --ignore=tests/compose
 
 test-accelerators: $(VENV)-accelerators/ready  ## run the accelerators' tests with their packages
 	$(VENV)-accelerators/bin/python -m pytest tests/accelerators tests/diffusion/test_loras.py

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from benchmarks.compare import Variant
-from benchmarks.flops import Flops
 from benchmarks.load import LoadResult
 from benchmarks.plot import Bar, write_chart
 from benchmarks.single import RunResult
 from benchmarks.work import Work
+
+if TYPE_CHECKING:
+    from benchmarks.flops import Flops  # brings PyTorch with it
 
 TERA = 1e12
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import flops, single
+from benchmarks import single
 from benchmarks.baseline import PlainLoop
 from benchmarks.checks import check_file, check_names, check_work
 from benchmarks.compare import PLAIN, changes_of, compare, table
@@ -109,6 +109,8 @@ async def _measure_one(options: Options, report: Report) -> None:
         if options.load:
             await _load(options, core, plain, report)
     if options.roof:
+        from benchmarks import flops  # PyTorch and diffusers: seconds that only this option pays
+
         report.flops = flops.count(settings, options.work)
         report.roof = await roof(report.device, report.dtype)
     _say_all(report.lines())
