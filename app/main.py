@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from starlette.formparsers import MultiPartParser
 
 from app.activity import Activity
 from app.engine.backend import Backend, Health
@@ -147,8 +146,6 @@ def _add_gates(
     errors: ErrorTable,
 ) -> None:
     """The last one added is the first that a request meets."""
-    # What passes the limit stays in memory: a disk is slower, may be full and may be read-only.
-    MultiPartParser.spool_max_size = settings.max_upload_bytes
     app.add_middleware(BodyLimit, arrivals, errors.response, huggingface.guard)
     if settings.auth_token:
         app.add_middleware(
