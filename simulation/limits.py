@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.engine.runner import File
+from app.engine.encoding import File
 from app.jobs.durable import DAY, JobOrder
 from app.jobs.store import JobStore
 from app.media.encode import encode_png, to_data_url

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.engine.backend import Health, Status
+from app.engine.encoding import File
 from app.engine.job import Progress
-from app.engine.runner import File
 from app.jobs.durable import DurableJob, JobState
 from app.jobs.output import job_output
 

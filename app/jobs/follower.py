@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from app import errors
+from app.engine.encoding import File
 from app.engine.job import Job, Progress, State
-from app.engine.runner import File, Runner, Served
+from app.engine.runner import Runner, Served
 from app.jobs.bell import Bell
 from app.jobs.durable import ByUrl, DurableJob, JobState
 from app.jobs.publishing import Publisher

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.runner import File
+from app.engine.encoding import File
 from app.errors import Overloaded, RequestTooLarge
 from app.jobs import store_thread, webhooks
 from app.jobs.durable import ByUrl, DurableJob, JobOrder, JobState
