@@ -118,7 +118,7 @@ def _preview(pixels: memoryview, size: tuple[int, int], encoding: Encoding) -> b
 def _mp4(pixels: memoryview, fps: float) -> bytes:
     import numpy as np
 
-    from app.media.encode import encode_mp4
+    from app.media.mp4 import encode_mp4
 
     return encode_mp4(np.asarray(pixels), fps=fps)
 
