@@ -23,6 +23,7 @@ from app.media.pool import CodecPool
 from app.openapi import describe
 from app.pipelines import PIPELINES
 from app.routes import events, generate, hardware, health, huggingface, jobs, media, openai
+from app.routes.job_queue import QueueCalls
 from app.settings import Settings
 
 Document = dict[str, Any]
@@ -51,10 +52,11 @@ def _job_routers() -> list[APIRouter]:
     codecs, shelf = CodecPool(), media_shelf(settings)
     runner = Runner(settings, LocalService(settings), codecs)
     services = JobServices(runner, shelf)
+    own_calls = QueueCalls(services.queue, runner.backend)
     return [
         media.MediaDoor(shelf, codecs).router(),
         events.EventsDoor(runner, services.queue).router(),
-        jobs.JobsDoor(runner, services.queue, services.outbound, codecs).router(),
+        jobs.JobsDoor(runner, codecs, services.jobs, own_calls).router(),
     ]
 
 

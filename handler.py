@@ -26,6 +26,7 @@ from app.serverless.background import BackgroundLoop
 from app.serverless.hosted import HostedRunner
 from app.serverless.models import locate
 from app.settings import MEBIBYTE, DoorName, Settings
+from app.signals import exit_on_signals
 
 logger = logging.getLogger("handler")
 
@@ -85,6 +86,7 @@ def _check_size(output: dict[str, Any], max_mb: float) -> None:
 
 def main(make_backend: Callable[[Settings], Backend] = LocalService) -> None:
     """Serve RunPod's jobs until told to stop."""
+    exit_on_signals()
     with exit_on(SettingsError):
         settings = locate(Settings.from_environment(TRIAL))
     configure_logging(settings)

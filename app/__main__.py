@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
 from app.engine.process import WorkerProcess
 from app.garbage import made_to_stay
+from app.signals import exit_on_signals
 
 
 def main() -> int:
     """Serve until told to stop; the process's exit code."""
-    # Until the server has its own handlers: process 1 of a container has none for SIGTERM, and
-    # Python's for Ctrl+C shows where the imports are.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    exit_on_signals()
     # The worker imports torch while this process imports FastAPI: a second sooner ready.
     with _first_worker() as first_worker:
         with made_to_stay():

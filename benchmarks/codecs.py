@@ -19,10 +19,13 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from app.media.data_url import to_data_url
 from app.media.decode import decode_image
-from app.media.encode import encode_jpeg, encode_mp4, encode_png, encode_webp, to_data_url
+from app.media.jpeg_webp import encode_jpeg, encode_webp
 from app.media.malloc import keep_freed_memory
+from app.media.mp4 import encode_mp4
 from app.media.pixels import Pixels
+from app.media.png import encode_png
 
 Candidates = dict[str, Callable[[], bytes | str | int]]
 

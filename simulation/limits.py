@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from app.engine.runner import File
+from app.engine.encoding import File
 from app.jobs.durable import DAY, JobOrder
 from app.jobs.store import JobStore
-from app.media.encode import encode_png, to_data_url
+from app.media.data_url import to_data_url
+from app.media.png import encode_png
 from app.pipelines.text_to_image import TextToImageParams
 from simulation.workload import Workload
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app import errors
-from app.engine.job import Generation, Job, JobOptions, State
+from app.engine.job import Generation, Intake, Job, JobOptions, State
 from app.engine.messages import Inputs
 from app.settings import Settings
 
@@ -59,19 +59,13 @@ class JobsElsewhere(ABC):
         self._clock = clock
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._intake = Intake(settings.request_timeout, self._tasks.get, clock)
         self._closed = False
 
     def submit(self, inputs: Inputs, image: memoryview | None, options: JobOptions) -> Job:
         """Accept a job; see `Backend.submit`. Whether it runs alone is the hosts' affair."""
         self.check_room()
-        job = Job.accepted(
-            inputs,
-            image,
-            options,
-            now=self._clock(),
-            request_timeout=self._settings.request_timeout,
-            find=self._tasks.get,
-        )
+        job = self._intake.job(inputs, image, options)
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job))
         self._tasks[job.id] = task

@@ -139,33 +139,6 @@ class Job:
     _outcome: asyncio.Future[Generation] = field(default_factory=asyncio.Future)
     _watchers: list[asyncio.Queue[Progress]] = field(default_factory=list)
 
-    @classmethod
-    def accepted(
-        cls,
-        inputs: Inputs,
-        image: memoryview | None,
-        options: JobOptions,
-        *,
-        now: float,
-        request_timeout: float,
-        find: Callable[[str], object],
-    ) -> Job:
-        """A new job; `find` tells whether there is another one of an id."""
-        job_id = options.job_id
-        if job_id is None or find(job_id):
-            job_id = uuid.uuid4().hex
-        seconds = request_timeout if options.time_limit is None else options.time_limit
-        return cls(
-            job_id,
-            options.door,
-            inputs,
-            image,
-            created=now,
-            deadline=now + seconds,
-            preview_every=options.preview_every,
-            runs_alone=options.runs_alone,
-        )
-
     @property
     def steps(self) -> int:
         """Denoising steps that it takes; before it runs, those that its client asked for."""
@@ -224,3 +197,35 @@ class Job:
         self._outcome.set_exception(error)
         self._outcome.exception()  # a client that left never asks: asyncio must not complain
         self.update(Progress(state, self.progress.step, self.progress.steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Makes jobs of what is asked of a backend.
+
+    Attributes:
+        request_timeout: seconds that a job may take whose options say nothing of it.
+        find: the job of an id that is taken.
+        clock: seconds from anywhere.
+    """
+
+    request_timeout: float
+    find: Callable[[str], object]
+    clock: Callable[[], float]
+
+    def job(self, inputs: Inputs, image: memoryview | None, options: JobOptions) -> Job:
+        """A new job, which waits."""
+        now, seconds = self.clock(), options.time_limit
+        job_id = options.job_id
+        if job_id is None or self.find(job_id):
+            job_id = uuid.uuid4().hex
+        return Job(
+            job_id,
+            options.door,
+            inputs,
+            image,
+            created=now,
+            deadline=now + (self.request_timeout if seconds is None else seconds),
+            preview_every=options.preview_every,
+            runs_alone=options.runs_alone,
+        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 from app.diffusion.profiles import ASSUMED_STEPS, profile_for
 from app.engine.admission import Admission
 from app.engine.backend import Backend
-from app.engine.job import Generation, Job, JobOptions, Sample
+from app.engine.encoding import Encoder, Output
+from app.engine.job import Job, JobOptions
 from app.engine.messages import Inputs
-from app.engine.metadata import png_text
 from app.engine.records import (
     OK,
     JobRecord,
@@ -29,42 +28,11 @@ from app.errors import RunnerError
 from app.media.formats import LOSSLESS, Encoding
 from app.media.pool import CodecPool
 from app.pipelines import PIPELINES
-from app.pipelines.base import Media, Params, Pipeline
+from app.pipelines.base import Params, Pipeline
 from app.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One encoded output.
-
-    Attributes:
-        data: the file's bytes; none where clients fetch it from `url`.
-        media_type: its MIME type.
-        seed, nsfw: of the sample it shows.
-        url: where it can be fetched; empty where it travels in the answer.
-    """
-
-    data: bytes
-    media_type: str
-    seed: int
-    nsfw: bool
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """All files of a job.
-
-    Attributes:
-        images: one file per image; of a video, one mp4 per video.
-        frames: of a video, its frames as PNGs, a tuple per video; empty otherwise.
-    """
-
-    images: tuple[File, ...]
-    frames: tuple[tuple[File, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +80,7 @@ class Runner:
         self.native_size = self._profile.native_size
         self._admission = Admission(settings)
         self._uploads = Uploads(settings, self._admission, codecs)
-        self._codecs = codecs
+        self._encoder = Encoder(settings, codecs)
         self._observers = observers
         self._on_refusal = on_refusal
 
@@ -182,7 +150,7 @@ class Runner:
         try:
             generation = await job.result()
             start = time.perf_counter()
-            output = await self._encode(job, generation, encoding, with_frames)
+            output = await self._encoder.files(job, generation, encoding, with_frames=with_frames)
         except Exception as error:
             self._report(self._record(job, type(error).__name__))
             raise
@@ -193,8 +161,8 @@ class Runner:
     async def encode_preview(
         self, preview: memoryview, size: tuple[int, int], encoding: Encoding
     ) -> bytes:
-        """Encode a preview as an image of the (width, height) that the final one will have."""
-        return await self._codecs.run(_preview, preview, size, encoding)
+        """See `Encoder.preview`."""
+        return await self._encoder.preview(preview, size, encoding)
 
     async def _prepare(
         self, params: Params, upload: bytes | None, size: tuple[int, int] | None
@@ -209,66 +177,3 @@ class Runner:
     def _report(self, record: JobRecord) -> None:
         for observe in self._observers:
             observe(record)
-
-    async def _encode(
-        self, job: Job, generation: Generation, encoding: Encoding, with_frames: bool
-    ) -> Output:
-        if self.pipeline.media is Media.IMAGE:
-            return Output(await self._images(job, generation.samples, encoding))
-        fps = getattr(job.inputs.params, "fps", 8)
-        videos = asyncio.gather(*(self._mp4(sample, fps) for sample in generation.samples))
-        clips = generation.samples if with_frames else ()
-        frames = asyncio.gather(*(self._images(job, _frames(clip), LOSSLESS) for clip in clips))
-        return Output(tuple(await videos), tuple(await frames))
-
-    async def _images(
-        self, job: Job, samples: tuple[Sample, ...], encoding: Encoding
-    ) -> tuple[File, ...]:
-        files = (self._image(job, sample, encoding) for sample in samples)
-        return tuple(await asyncio.gather(*files))
-
-    async def _image(self, job: Job, sample: Sample, encoding: Encoding) -> File:
-        text: Mapping[str, str] = {}
-        if self.settings.embed_metadata:
-            text = png_text(job, self.settings.model_id, sample.seed)
-        data = await self._codecs.run(_image, sample.pixels, encoding, text)
-        return File(data, encoding.format.media_type, sample.seed, sample.nsfw)
-
-    async def _mp4(self, sample: Sample, fps: float) -> File:
-        data = await self._codecs.run(_mp4, sample.pixels, fps)
-        return File(data, "video/mp4", sample.seed, sample.nsfw)
-
-
-# These run in the codec pool's threads, where NumPy and Pillow are imported when they are first
-# needed: the service answers /health before it has them.
-
-
-def _image(pixels: memoryview, encoding: Encoding, text: Mapping[str, str]) -> bytes:
-    import numpy as np
-
-    return encoding.encode(np.asarray(pixels), text)
-
-
-def _preview(pixels: memoryview, size: tuple[int, int], encoding: Encoding) -> bytes:
-    import numpy as np
-
-    from app.media.resize import resize
-
-    return encoding.encode(resize(np.asarray(pixels), *size))
-
-
-def _mp4(pixels: memoryview, fps: float) -> bytes:
-    import numpy as np
-
-    from app.media.encode import encode_mp4
-
-    return encode_mp4(np.asarray(pixels), fps=fps)
-
-
-def _frames(video: Sample) -> tuple[Sample, ...]:
-    """The frames of a video as samples of their own, without copying."""
-    count, *shape = video.pixels.shape or ()
-    pixels = video.pixels.cast("B")
-    size = len(pixels) // count
-    frames = (pixels[i * size : (i + 1) * size].cast("B", shape) for i in range(count))
-    return tuple(Sample(frame, video.seed, video.nsfw) for frame in frames)

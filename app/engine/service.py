@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from app import errors
 from app.engine.backend import Health, Status
-from app.engine.job import Generation, Job, JobOptions, Progress, State
+from app.engine.job import Generation, Intake, Job, JobOptions, Progress, State
 from app.engine.messages import (
     Cancel,
     Cancelled,
@@ -57,6 +57,7 @@ class LocalService:
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._intake = Intake(settings.request_timeout, self.find, clock)
         self._queue = Scheduler(settings.queue_limit)
         self._running: dict[str, Job] = {}
         self._supervisor = Supervisor(settings, self, worker_command, first_worker)
@@ -79,14 +80,7 @@ class LocalService:
     def submit(self, inputs: Inputs, image: memoryview | None, options: JobOptions) -> Job:
         """Accept a job; see `Backend.submit`."""
         self.check_room()
-        job = Job.accepted(
-            inputs,
-            image,
-            options,
-            now=self._clock(),
-            request_timeout=self._settings.request_timeout,
-            find=self.find,
-        )
+        job = self._intake.job(inputs, image, options)
         self._queue.add(job)
         self._dispatch()
         return job

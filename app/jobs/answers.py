@@ -8,30 +8,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.engine.backend import Health, Status
+from app.engine.encoding import File
 from app.engine.job import Progress
-from app.engine.runner import File
 from app.jobs.durable import DurableJob, JobState
 from app.jobs.output import job_output
 
 Document = dict[str, Any]
 
 
-def status_body(
+def brief(job: DurableJob) -> Document:
+    """A job's id and state."""
+    return {"id": job.id, "status": job.state}
+
+
+def job_document(
     job: DurableJob, files: Sequence[File] = (), progress: Progress | None = None
-) -> bytes:
-    """JSON of a job as /status answers it. Not for the event loop: results are large.
+) -> Document:
+    """A job as /status answers it. Not for the event loop: results are large.
 
     Args:
         job: the job on disk.
         files: what it made, if it is completed.
         progress: how far it is, if it runs.
     """
-    return json.dumps(status(job, files, progress)).encode()
-
-
-def status(job: DurableJob, files: Sequence[File], progress: Progress | None) -> Document:
-    """A job as /status answers it; times in milliseconds."""
-    document: Document = {"id": job.id, "status": job.state}
+    document = brief(job)
     if job.started is not None:
         document["delayTime"] = _milliseconds(job.created, job.started)
         if job.finished is not None:

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from app import errors
+from app.engine.encoding import File
 from app.engine.job import Job, Progress, State
-from app.engine.runner import File, Runner, Served
+from app.engine.runner import Runner, Served
 from app.jobs.bell import Bell
 from app.jobs.durable import ByUrl, DurableJob, JobState
 from app.jobs.publishing import Publisher
@@ -149,7 +150,7 @@ class Follower:
         if durable.by_url is ByUrl.ALWAYS or (durable.by_url is ByUrl.IF_LARGE and is_large):
             files = await self._publisher.publish_all(files, durable.base_url)
         if (size := result_size(files)) > limit:
-            await self.end(durable.id, JobState.FAILED, _too_large(size, limit))
+            await self.end(durable.id, JobState.FAILED, _too_large(durable, size, limit))
             return
         warnings = json.dumps([*json.loads(durable.warnings), *served.warnings])
         await self._store.persist(_complete_or_fail, durable.id, files, warnings, self._clock())
@@ -176,7 +177,12 @@ def result_size(files: tuple[File, ...]) -> int:
     return sum(sizes) + (sizes[0] if len(sizes) > 1 else 0)
 
 
-def _too_large(size: int, limit: int) -> str:
+def _too_large(durable: DurableJob, size: int, limit: int) -> str:
+    if durable.by_url is ByUrl.NEVER:
+        return (
+            f"The result takes {size} bytes, more than the {limit} that results may take here "
+            "(RESULTS_LIMIT_MB): ask for a smaller one."
+        )
     return (
         f"The result takes {size} bytes, more than the {limit} that are answered in one piece, "
         "and there is no room to keep it as a file (MEDIA_LIMIT_MB)."

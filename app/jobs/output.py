@@ -7,7 +7,7 @@ from typing import Any
 
 import pybase64
 
-from app.engine.runner import File
+from app.engine.encoding import File
 from app.media.data_url import to_data_url
 from app.schemas import warning_headers
 

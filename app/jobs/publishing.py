@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.engine.runner import File, Output
+from app.engine.encoding import File, Output
 from app.media.shelf import MediaShelf
 
 PATH = "/stream"

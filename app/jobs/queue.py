@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from app import errors
 from app.engine.backend import Health
+from app.engine.encoding import File
 from app.engine.job import Job, Progress
-from app.engine.runner import File, Runner
+from app.engine.runner import Runner
 from app.jobs.bell import Bell, heard_within
 from app.jobs.durable import DurableJob, JobOrder, JobState
 from app.jobs.feeder import Feeder

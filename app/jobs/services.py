@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.engine.runner import Runner
+from app.jobs.local_jobs import LocalJobs
 from app.jobs.outbound import Outbound
 from app.jobs.publishing import Publisher
 from app.jobs.queue import JobQueue
@@ -47,6 +48,7 @@ class JobServices:
         self.publisher = Publisher(shelf)
         self.outbound = Outbound(allow_private=runner.settings.allow_private_urls)
         self.queue = JobQueue(runner, self.publisher, self.outbound, clock=clock)
+        self.jobs = LocalJobs(runner, self.queue, self.outbound)
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 
-from app.engine.runner import File
+from app.engine.encoding import File
 from app.errors import Overloaded
 from app.jobs.durable import ByUrl, DurableJob, JobOrder, JobState
 from app.jobs.room import NO_ROOM_RETRY, Room

@@ -8,12 +8,13 @@ none answers within an hour of the job's own time.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable
 
 from app.errors import UrlRefused
-from app.jobs.answers import status_body
+from app.jobs.answers import job_document
 from app.jobs.bell import heard_within
 from app.jobs.durable import DurableJob
 from app.jobs.outbound import Outbound, host_of
@@ -106,7 +107,7 @@ class WebhookSender:
     async def _call(self, job: DurableJob) -> bool:
         """Whether there is nothing more to do."""
         files = await self._store.call(JobStore.files, job.id)
-        body = await asyncio.to_thread(status_body, job, files)
+        body = await asyncio.to_thread(lambda: json.dumps(job_document(job, files)).encode())
         host = host_of(job.webhook)
         try:
             status = await self._outbound.post(job.webhook, body)

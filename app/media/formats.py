@@ -39,7 +39,8 @@ class Encoding:
 
     def encode(self, pixels: Pixels, text: Mapping[str, str] | None = None) -> bytes:
         """Encode (height, width, 3) uint8 RGB; PNGs carry `text` (see `encode_png`)."""
-        from app.media.encode import encode_jpeg, encode_png, encode_webp  # the start need not wait
+        from app.media.jpeg_webp import encode_jpeg, encode_webp  # the start need not wait
+        from app.media.png import encode_png
 
         if self.format is ImageFormat.PNG:
             return encode_png(pixels, text=text)

@@ -73,10 +73,6 @@ class MediaShelf:
         """Where the file of this name is, None if it never was or is no longer kept."""
         return await self._run(self._find, name)
 
-    async def remove(self, name: str) -> None:
-        """Remove a file; nothing happens if there is none."""
-        await self._run(self._remove, name)
-
     async def sweep(self) -> None:
         """Remove what is too old."""
         await self._run(self._sweep)
@@ -105,7 +101,9 @@ class MediaShelf:
             return None
         name = f"{secrets.token_hex(ID_BYTES)}.{EXTENSIONS[media_type]}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._folder.exists():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                _flush_names(self._folder.parent)
             self._make_room(len(data))
             self._write(name, data)
         except OSError as error:
@@ -115,16 +113,20 @@ class MediaShelf:
         return name
 
     def _write(self, name: str, data: bytes) -> None:
-        """Whole or not at all: readers never meet half a file."""
+        """Whole or not at all: readers never meet half a file, and power cuts take none back.
+
+        A job is noted as completed next, for good.
+        """
         unfinished = self._folder / (name + _UNFINISHED)
         try:
             with unfinished.open("wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())  # its job is noted as completed next, for good
+                os.fsync(file.fileno())
             now = self._clock()
             os.utime(unfinished, (now, now))
             unfinished.replace(self._folder / name)
+            _flush_names(self._folder)
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -167,3 +169,12 @@ class MediaShelf:
                     found.append((status.st_mtime, path.name, status.st_size))
             self._sizes = {name: size for _, name, size in sorted(found)}
         return self._sizes
+
+
+def _flush_names(folder: Path) -> None:
+    """Have the disk know the names in a folder; flushing a file says nothing of its name."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

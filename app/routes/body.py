@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pybase64
 
-from app.engine.runner import File, Output
+from app.engine.encoding import File, Output
 from app.routes.json_body import Verbatim
 
 

@@ -13,7 +13,7 @@ from pydantic import create_model
 from app.pipelines import PIPELINES
 from app.pipelines.base import Media, Params, Pipeline
 from app.routes.body import document
-from app.routes.forms import FormRoute, refuse_repeated
+from app.routes.forms import FormRoute, ignored_in_form
 from app.routes.json_body import json_response
 from app.routes.not_loaded import refuse
 from app.routes.serve import serve, served_headers
@@ -76,9 +76,7 @@ def _form_endpoint(pipeline: Pipeline) -> Endpoint:
     async def generate(request: Request, form: Any) -> Response:
         fields = form.model_dump(exclude={"image"}, exclude_unset=True)
         params = pipeline.params.model_validate(fields)
-        given = await request.form()
-        refuse_repeated(given, type(form))
-        ignored = ignored_fields(given, type(form))
+        ignored = await ignored_in_form(request, type(form))
         return await _serve(request, params, await form.image.read(), ignored)
 
     generate.__annotations__["form"] = Annotated[form, Form(media_type="multipart/form-data")]

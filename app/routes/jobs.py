@@ -8,32 +8,24 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response, Security
-from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from app.engine.backend import Health
 from app.engine.runner import Runner
-from app.error_table import Dialect
+from app.error_table import AsciiJson, Dialect
 from app.errors import Overloaded, RequestTooLarge, RunnerError
-from app.jobs.answers import Document, status_body, workers
-from app.jobs.durable import ByUrl, DurableJob, JobOrder, JobState
-from app.jobs.input import read_input
-from app.jobs.outbound import Outbound
+from app.jobs.answers import Document
+from app.jobs.api import Call, Jobs
 from app.jobs.publishing import PATH as MEDIA
-from app.jobs.queue import JobQueue
-from app.jobs.request import SECOND, JobRequest, Policy, parse_request
-from app.jobs.stream import JobStream
+from app.jobs.request import SECOND, JobRequest, parse_request
 from app.media.pool import CodecPool
+from app.routes.job_queue import QueueCalls
 from app.routes.urls import answers_by_url, base_url
-from app.settings import MEBIBYTE, DoorName
+from app.settings import MEBIBYTE
 
 PREFIX = "/v2"
 CALLS = ("run", "runsync", "status", "status-sync", "stream", "cancel", "retry", "purge-queue")
 """First part of the bare paths."""
-RUN_LIMIT, RUNSYNC_LIMIT = 10 * MEBIBYTE, 20 * MEBIBYTE
-"""Largest request and result, in encoded bytes."""
-RUN_RETENTION, RUNSYNC_RETENTION = 1800.0, 60.0
-"""Seconds that a result is kept."""
 
 Wait = Annotated[int, Query(description="Milliseconds to wait for the job's end: 1000 to 300000.")]
 DEFAULT_WAIT = 90 * SECOND
@@ -67,16 +59,23 @@ DIALECT = Dialect(speaks_at=is_ours, status=_status, body=lambda error, _: {"err
 
 
 class JobsDoor:
-    """Turns requests into orders for the queue, and jobs into RunPod's words."""
+    """Turns requests into jobs, wherever those are queued."""
 
     def __init__(
-        self, runner: Runner, queue: JobQueue, outbound: Outbound, codecs: CodecPool
+        self, runner: Runner, codecs: CodecPool, jobs: Jobs, own: QueueCalls | None = None
     ) -> None:
-        self._runner = runner
-        self._queue = queue
-        self._outbound = outbound
+        """Compose.
+
+        Args:
+            runner: says whether jobs can run.
+            codecs: its threads read what clients send.
+            jobs: queues them.
+            own: further calls, where the queue is this service's own.
+        """
+        self._backend = runner.backend
         self._codecs = codecs
-        self._stream = JobStream(queue)
+        self._jobs = jobs
+        self._own = own
 
     def router(self) -> APIRouter:
         """Every call, bare (as the documentation shows it) and under an endpoint's id."""
@@ -84,7 +83,8 @@ class JobsDoor:
         routes.get("/ping", summary="Ping")(self.ping)
         routes.include_router(self._calls())
         calls = self._calls()
-        calls.get("/health")(self.health)
+        if self._own:
+            calls.get("/health")(self._own.health)
         routes.include_router(calls, prefix=PREFIX + "/{endpoint_id}", include_in_schema=False)
         return routes
 
@@ -101,98 +101,53 @@ class JobsDoor:
                 )
         calls.get("/status-sync/{job_id}", summary="Wait for a job")(self.status_sync)
         calls.post("/cancel/{job_id}", summary="Cancel a job")(self.cancel)
-        calls.post("/retry/{job_id}", summary="Run a failed job again")(self.retry)
-        calls.post("/purge-queue", summary="Remove all jobs that wait")(self.purge_queue)
+        if self._own:
+            self._own.add_to(calls)
         return calls
 
     async def run(self, request: Request) -> Response:
         """Queue a job; `status/{id}` tells what becomes of it, for 30 minutes after its end."""
-        return _brief(await self._accept(request, RUN_LIMIT, RUN_RETENTION))
+        return AsciiJson(await self._submit(request, Call.RUN))
 
     async def runsync(self, request: Request, wait: Wait = DEFAULT_WAIT) -> Response:
         """Queue a job and wait for its end; the job as it is then."""
-        job = await self._accept(request, RUNSYNC_LIMIT, RUNSYNC_RETENTION)
-        return await self._answer(await self._queue.wait(job.id, _seconds(wait)))
+        job = await self._submit(request, Call.RUNSYNC)
+        return await self._answer(job["id"], self._seconds(wait))
 
     async def status(self, job_id: str) -> Response:
         """A job: its state, its progress while it runs, and its output or error."""
-        return await self._answer(await self._queue.get(job_id))
+        return await self._answer(job_id, 0)
 
     async def status_sync(self, job_id: str, wait: Wait = DEFAULT_WAIT) -> Response:
         """The same, once the job has ended or the time is over."""
-        return await self._answer(await self._queue.wait(job_id, _seconds(wait)))
+        return await self._answer(job_id, self._seconds(wait))
 
     async def stream(self, job_id: str) -> Response:
         """What is new of a job since the last call: its progress, its output as the last."""
-        state, pieces = await self._stream.news(job_id)
-        document = {"status": state, "stream": [{"output": piece} for piece in pieces]}
-        return await asyncio.to_thread(JSONResponse, document) if pieces else JSONResponse(document)
+        state, outputs = await self._jobs.news(job_id)
+        pieces = [{"output": output} for output in outputs]
+        return await asyncio.to_thread(AsciiJson, {"status": state, "stream": pieces})
 
     async def cancel(self, job_id: str) -> Response:
         """Cancel a job, whether it waits or runs."""
-        return _brief(await self._queue.cancel(job_id))
-
-    async def retry(self, job_id: str) -> Response:
-        """Queue a job that failed or timed out again, with the same id and input."""
-        return _brief(await self._queue.retry(job_id))
-
-    async def purge_queue(self) -> Document:
-        """Remove the jobs that wait; running ones go on."""
-        return {"removed": await self._queue.purge(), "status": "completed"}
-
-    async def health(self) -> Document:
-        """How many jobs there are, and whether the worker is ready."""
-        counts = await self._queue.counts()
-        jobs = {
-            "completed": counts.completed,
-            "failed": counts.failed,
-            "inProgress": counts.running,
-            "inQueue": counts.waiting,
-            "retried": counts.retried,
-        }
-        return {"jobs": jobs, "workers": workers(self._runner.backend.status())}
+        return AsciiJson(await self._jobs.cancel(job_id))
 
     async def ping(self) -> Response:
         """204 while the model loads, 200 when jobs can run, 503 when they never will."""
         codes = {Health.LOADING: 204, Health.OK: 200, Health.ERROR: 503}
-        return Response(status_code=codes[self._runner.backend.status().health])
+        return Response(status_code=codes[self._backend.status().health])
 
-    async def _accept(self, request: Request, limit: int, retention: float) -> DurableJob:
-        asked = await self._codecs.run(parse_request, await _read_body(request, limit))
-        webhook = await self._outbound.check_webhook(asked.webhook) if asked.webhook else ""
-        given = await read_input(self._runner.pipeline, asked.input, self._outbound, limit)
-        policy = asked.policy or Policy()
-        order = JobOrder(
-            given.params,
-            given.image,
-            DoorName.RUNPOD,
-            warnings=given.warnings,
-            webhook=webhook,
-            execution_timeout=policy.execution_timeout / SECOND,
-            ttl=policy.ttl / SECOND,
-            low_priority=policy.low_priority,
-            retention=retention,
-            result_limit=limit,
-            by_url=ByUrl.ALWAYS if answers_by_url(request) else ByUrl.IF_LARGE,
-            base_url=base_url(request),
-        )
-        return await self._queue.submit(order)
+    async def _submit(self, request: Request, call: Call) -> Document:
+        body = await _read_body(request, self._jobs.limits[call])
+        asked = await self._codecs.run(parse_request, body)
+        by_url, address = answers_by_url(request), base_url(request)
+        return await self._jobs.submit(asked, call, by_url=by_url, base_url=address)
 
-    async def _answer(self, job: DurableJob) -> Response:
-        if job.state is JobState.COMPLETED:
-            files = await self._queue.files(job.id)
-            body = await asyncio.to_thread(status_body, job, files)
-        else:
-            body = status_body(job, progress=self._queue.progress(job.id))
-        return Response(body, media_type="application/json")
+    async def _answer(self, job_id: str, seconds: float) -> Response:
+        return await asyncio.to_thread(AsciiJson, await self._jobs.look(job_id, seconds))
 
-
-def _brief(job: DurableJob) -> Response:
-    return JSONResponse({"id": job.id, "status": job.state})
-
-
-def _seconds(wait: int) -> float:
-    return min(max(wait, SECOND), 300 * SECOND) / SECOND
+    def _seconds(self, wait: int) -> float:
+        return min(max(wait, SECOND), self._jobs.longest_wait) / SECOND
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

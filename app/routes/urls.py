@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from app.engine.runner import Output
+from app.engine.encoding import Output
 from app.errors import FieldInvalid
 from app.routes.state import runner_of, services_of
 

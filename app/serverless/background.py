@@ -22,6 +22,7 @@ class BackgroundLoop:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -33,3 +34,11 @@ class BackgroundLoop:
     async def call(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Await `work` from another event loop; a cancellation of the caller cancels it."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+
+async def _cancel_others() -> None:
+    """End the work that nobody waits for any more: whoever waited may have been interrupted."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

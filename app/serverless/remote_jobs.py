@@ -1,118 +1,64 @@
-"""The RunPod door where another host queues the jobs: nothing of them is kept here.
+"""The jobs of RunPod's API where another host queues them: nothing of them is kept here.
 
-A job's id is the host's own, so that any process of this door can answer for it. What the host
+A job's id is the host's own, so that any process of this service can answer for it. What the host
 does not tell (retries, the length of its queue) is not offered.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pybase64
-from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 
 from app.engine.runner import Runner
 from app.errors import FieldInvalid, JobNotFound, RunnerError
+from app.jobs.answers import Document
+from app.jobs.api import Call
 from app.jobs.durable import JobState
 from app.jobs.input import read_input
+from app.jobs.news import News
 from app.jobs.outbound import Outbound
-from app.jobs.request import SECOND, JobRequest, parse_request
-from app.routes.door import Door
-from app.routes.jobs import DEFAULT_WAIT, DIALECT, PREFIX, RUNSYNC_LIMIT, guard
-from app.serverless.news import News
+from app.jobs.request import SECOND, JobRequest
+from app.jobs.stream import HOLD
 from app.serverless.remote import CallCancelled, CallNotFinished, CallNotFound, RemoteCalls
-from app.settings import DoorName
+from app.settings import MEBIBYTE
 
-Document = dict[str, Any]
-Wait = Annotated[int, Query(description="Milliseconds to wait for the job's end, at most 100000.")]
-LONGEST_WAIT = 100 * SECOND
-"""Modal cuts a request at 150 seconds."""
+LARGEST_IMAGE = 20 * MEBIBYTE
 
 
-class RemoteJobsDoor:
-    """Queues jobs at the host and tells what it says of them."""
+class RemoteJobs:
+    """See `app.jobs.api.Jobs`."""
+
+    longest_wait = 100 * SECOND
+    """Modal cuts a request at 150 seconds."""
 
     def __init__(self, runner: Runner, outbound: Outbound, calls: RemoteCalls) -> None:
         self._runner = runner
         self._outbound = outbound
         self._calls = calls
         self._news = News()
+        self.limits: Mapping[Call, int] = dict.fromkeys(Call, runner.settings.max_upload_bytes)
 
-    def door(self) -> Door:
-        """The calls, bare and under an endpoint's id."""
-        router = APIRouter(tags=["jobs"])
-        router.get("/ping", summary="Ping")(self.ping)
-        router.include_router(self._routes())
-        hidden = {"prefix": PREFIX + "/{endpoint_id}", "include_in_schema": False}
-        router.include_router(self._routes(), **hidden)  # type: ignore[arg-type]
-        return Door(DoorName.RUNPOD, router, guard, DIALECT)
-
-    def _routes(self) -> APIRouter:
-        routes = APIRouter()
-        routes.post("/run", summary="Queue a job")(self.run)
-        routes.post("/runsync", summary="Run a job")(self.runsync)
-        for path, call in (("/status/{job_id}", self.status), ("/stream/{job_id}", self.stream)):
-            routes.get(path)(call)
-            routes.post(path, include_in_schema=False)(call)
-        routes.get("/status-sync/{job_id}", summary="Wait for a job")(self.status_sync)
-        routes.post("/cancel/{job_id}", summary="Cancel a job")(self.cancel)
-        return routes
-
-    async def ping(self) -> Response:
-        """Always 200: the host starts a container where none is."""
-        return Response()
-
-    async def run(self, request: Request) -> Document:
-        """Queue a job; its id is the host's."""
-        return {"id": await self._queue(request), "status": JobState.IN_QUEUE}
-
-    async def runsync(self, request: Request, wait: Wait = DEFAULT_WAIT) -> Response:
-        """Queue a job and wait for its end."""
-        return await self._answer(await self._queue(request), _seconds(wait))
-
-    async def status(self, job_id: str) -> Response:
-        """A job as it is."""
-        return await self._answer(job_id, 0)
-
-    async def status_sync(self, job_id: str, wait: Wait = DEFAULT_WAIT) -> Response:
-        """The same, once the job has ended or the time is over."""
-        return await self._answer(job_id, _seconds(wait))
-
-    async def stream(self, job_id: str) -> Document:
-        """What is new since the last call: the newest progress, the output as the last."""
-        job = await self._look(job_id, 1)
-        return {"status": job["status"], "stream": self._news.of(job)}
-
-    async def cancel(self, job_id: str) -> Document:
-        """Stop a job, whether it waits or runs."""
-        job = await self._look(job_id, 0)
-        if job["status"] in (JobState.IN_QUEUE, JobState.IN_PROGRESS):
-            await self._calls.cancel(job_id)
-            return {"id": job_id, "status": JobState.CANCELLED}
-        return {"id": job_id, "status": job["status"]}
-
-    async def _queue(self, request: Request) -> str:
-        """Check a request as the host will, so that its faults are told at once."""
-        asked = await asyncio.to_thread(parse_request, await request.body())
+    async def submit(
+        self,
+        asked: JobRequest,
+        call: Call,  # noqa: ARG002  # the protocol's; the host treats all calls alike
+        *,
+        by_url: bool,  # noqa: ARG002  # no promise: the page asks for it, and takes the output, too
+        base_url: str,  # noqa: ARG002
+    ) -> Document:
+        """Check a job as the host will, so that its faults are told at once; then queue it."""
         _refuse_promises(asked)
         pipeline = self._runner.pipeline
-        given = await read_input(pipeline, asked.input, self._outbound, RUNSYNC_LIMIT)
+        given = await read_input(pipeline, asked.input, self._outbound, LARGEST_IMAGE)
         await self._runner.check(given.params, given.image)
         complete = await asyncio.to_thread(_with_file, asked.input, given.image)
-        return await self._calls.generate(complete)
+        return {"id": await self._calls.generate(complete), "status": JobState.IN_QUEUE}
 
-    async def _answer(self, job_id: str, seconds: float) -> Response:
-        return await asyncio.to_thread(JSONResponse, await self._look(job_id, seconds))
-
-    async def _look(self, job_id: str, seconds: float) -> Document:
-        """A job in the words of /status.
-
-        Raises:
-            JobNotFound: the host knows none of this id, or its result has expired.
-        """
+    async def look(self, job_id: str, seconds: float) -> Document:
+        """What the host says of a job."""
         try:
             output = await self._calls.result(job_id, seconds)
         except CallNotFinished:
@@ -130,11 +76,25 @@ class RemoteJobsDoor:
             raise JobNotFound(job_id)
         return {"id": job_id, "status": JobState.COMPLETED, "output": output}
 
+    async def news(self, job_id: str) -> tuple[JobState, Sequence[Document]]:
+        """The newest progress, the output as the last."""
+        job = await self.look(job_id, HOLD)
+        state: JobState = job["status"]
+        point = job["output"] if state is JobState.IN_PROGRESS else state
+        is_told = not self._news.is_new(job_id, point) or "output" not in job
+        return state, () if is_told else (job["output"],)
+
+    async def cancel(self, job_id: str) -> Document:
+        """At the host, which stops it at its next step."""
+        state: JobState = (await self.look(job_id, 0))["status"]
+        if not state.is_final:
+            await self._calls.cancel(job_id)
+            state = JobState.CANCELLED
+        return {"id": job_id, "status": state}
+
 
 def _refuse_promises(asked: JobRequest) -> None:
     """What a job may ask of the service's own queue, and no host's queue keeps.
-
-    `?response=url` is no promise: the page always asks for it, and takes the output itself, too.
 
     Raises:
         FieldInvalid: the request names a webhook, or says how its job is to be treated.
@@ -145,10 +105,6 @@ def _refuse_promises(asked: JobRequest) -> None:
         raise FieldInvalid(
             f"{' and '.join(given)}: not offered here. Leave it out, and ask /status.", given[0]
         )
-
-
-def _seconds(wait: int) -> float:
-    return min(max(wait, SECOND), LONGEST_WAIT) / SECOND
 
 
 def _with_file(given: Mapping[str, Any], image: bytes | None) -> Document:

@@ -30,7 +30,7 @@ LAYERS = (
     ("app.environment",),
     ("app.validation",),
     ("app.pipelines",),
-    ("app.errors", "app.wording", "app.garbage"),
+    ("app.errors", "app.wording", "app.garbage", "app.signals"),
 )
 
 

@@ -299,10 +299,28 @@ def test_old_files_go(tmp_path: Path) -> None:
         assert await shelf.find(young)
         await shelf.sweep()
         assert names_in(tmp_path) == [young]
-        await shelf.remove(young)
-        assert names_in(tmp_path) == []
 
     run(work, tmp_path, clock=clock)
+
+
+def test_a_file_and_its_name_are_on_the_disk_before_it_is_promised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "media"
+    flushed: list[tuple[int, list[str]]] = []
+
+    def record(descriptor: int) -> None:
+        flushed.append((os.fstat(descriptor).st_ino, names_in(folder)))
+
+    monkeypatch.setattr(os, "fsync", record)
+
+    name = str(run(lambda shelf: shelf.put(b"x", "image/png"), folder))
+
+    assert flushed == [
+        (tmp_path.stat().st_ino, []),
+        ((folder / name).stat().st_ino, [f"{name}.part"]),
+        (folder.stat().st_ino, [name]),
+    ]
 
 
 def test_sweeping_goes_on_after_a_failure(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from app.jobs import local_jobs
+from app.jobs.api import Call
 from tests.conftest import MakeClient
 from tests.jobs.conftest import TINY, Receiver, finished, submit
 from tests.pictures import picture
@@ -71,7 +73,7 @@ def test_a_large_result_is_answered_by_url(make_client: MakeClient) -> None:
     client = make_client()
     given = {**TINY, "num_images_per_prompt": 10}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.routes.jobs.RUN_LIMIT", 600)
+        patch.setitem(local_jobs.LIMITS, Call.RUN, 600)
         output = finished(client, submit(client, given))["output"]
     assert "body" not in output
     assert len(output["images"]) == 10
@@ -83,7 +85,7 @@ def test_a_large_result_is_answered_by_url(make_client: MakeClient) -> None:
 def test_a_large_result_without_room_for_files_fails_clearly(make_client: MakeClient) -> None:
     client = make_client(media_limit_mb=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.routes.jobs.RUN_LIMIT", 200)
+        patch.setitem(local_jobs.LIMITS, Call.RUN, 200)
         job = finished(client, submit(client, {**TINY, "width": 256, "height": 256}))
     assert job["status"] == "FAILED"
     assert "MEDIA_LIMIT_MB" in job["error"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.runner import File
+from app.engine.encoding import File
 from app.errors import Overloaded
 from app.jobs.durable import JobOrder, JobState
 from app.jobs.store import JobStore

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from app.engine.runner import File
+from app.engine.encoding import File
 from app.errors import Overloaded, RequestTooLarge
 from app.jobs import store_thread, webhooks
-from app.jobs.durable import DurableJob, JobOrder, JobState
+from app.jobs.durable import ByUrl, DurableJob, JobOrder, JobState
 from app.jobs.services import JobServices
 from app.jobs.store import JobStore
 from app.pipelines.image_to_image import ImageToImageParams
@@ -181,6 +181,20 @@ def test_a_result_larger_than_all_the_room_is_answered_by_url(
             (file,) = await services.queue.files(job.id)
             assert file.url
             assert not file.data
+
+    asyncio.run(main())
+
+
+def test_a_result_that_may_not_be_a_url_names_the_limit_that_it_met(
+    make_settings: MakeSettings,
+) -> None:
+    async def main() -> None:
+        async with running(make_settings(results_limit_mb=0.001)) as (_, services):
+            large = order(width=512, height=512, by_url=ByUrl.NEVER)
+            job = await ended(services, await services.queue.submit(large))
+            assert job.state is JobState.FAILED
+            assert "(RESULTS_LIMIT_MB)" in job.error
+            assert "MEDIA_LIMIT_MB" not in job.error
 
     asyncio.run(main())
 

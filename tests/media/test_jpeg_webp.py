@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.media.encode import encode_jpeg, encode_webp
+from app.media.jpeg_webp import encode_jpeg, encode_webp
 
 Encoder = Callable[..., bytes]
 BOTH = pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from av.video.plane import VideoPlane
 
-from app.media.encode import encode_mp4
+from app.media.mp4 import encode_mp4
 
 
 def moving_gradient(count: int, height: int, width: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, iTXt
 
-from app.media.encode import encode_png
+from app.media.png import encode_png
 
 SIDES = st.integers(1, 40)
 IMAGES = st.tuples(SIDES, SIDES, st.just(3)).flatmap(lambda shape: hnp.arrays(np.uint8, shape))

@@ -165,6 +165,17 @@ def test_the_file_at_once(image_to_video: ServerProcess) -> None:
     assert len(frames(response.content)) == 2
 
 
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/sync"])
+def test_a_slip_in_a_field_is_told(image_to_video: ServerProcess, path: str) -> None:
+    asked = FORM | {"sede": "3", "user": "me"}
+    with image_to_video.client() as client:
+        answer = client.post(path, data=asked, files={"input_reference": REFERENCE})
+        told = [answer.headers["warning"]]
+        if path == "/v1/videos":
+            told.append(client.get(f"{path}/{answer.json()['id']}").headers["warning"])
+    assert set(told) == {'199 - "sede is no field and was ignored: seed is one"'}
+
+
 def test_the_image_as_a_url(image_to_video: ServerProcess) -> None:
     url = "data:image/png;base64," + base64.b64encode(picture()).decode()
     for reference in (

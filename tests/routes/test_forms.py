@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
 
 import httpx
 import pytest
 
+from app.settings import MEBIBYTE
 from tests.conftest import MakeClient, client_in
 from tests.pictures import picture
 
@@ -85,16 +87,48 @@ def test_text_of_an_encoding_that_is_named_is_taken(client: httpx.Client) -> Non
 
 
 @pytest.mark.parametrize(
-    ("prompts", "images", "says"),
+    ("path", "prompts", "images", "says"),
     [
-        (["a", "b"], 1, "prompt: send it once; 2 were sent."),
-        (["a"], 2, "image: send it once; 2 were sent."),
+        (LIVEPEER, ["a", "b"], 1, "prompt: send it once; 2 were sent."),
+        (LIVEPEER, ["a"], 2, "image: send it once; 2 were sent."),
+        (EDITS, ["a", "b"], 1, "prompt: send it once; 2 were sent."),
+        (EDITS, ["a"], 2, "image: the loaded pipeline changes one image; 2 were sent."),
     ],
 )
 def test_a_field_comes_once(
-    client: httpx.Client, prompts: list[str], images: int, says: str
+    client: httpx.Client, path: str, prompts: list[str], images: int, says: str
 ) -> None:
     files = [("image", FILE)] * images
-    response = client.post(LIVEPEER, data={"prompt": prompts}, files=files)
+    response = client.post(path, data={"prompt": prompts}, files=files)
     assert response.status_code == 400
-    assert response.json()["detail"]["msg"] == says
+    assert says in response.text
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/sync"])
+@pytest.mark.parametrize("name", ["fps", "input_reference[image_url]"])
+def test_a_videos_field_comes_once(make_client: MakeClient, path: str, name: str) -> None:
+    files = {"input_reference": FILE}
+    client = make_client(pipeline="image-to-video")
+    response = client.post(path, data={name: ["4", "8"]}, files=files)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == f"{name}: send it once; 2 were sent."
+    assert response.json()["error"]["param"] == name
+
+
+def test_text_of_an_unknown_encoding_is_taken(client: httpx.Client) -> None:
+    body = part("prompt", "Kühe".encode("latin-1")) + b"--b--\r\n"
+    for charset in ("klingon", "base64"):
+        headers = {"Content-Type": f"{MULTIPART['Content-Type']}; charset={charset}"}
+        (issue,) = client.post(LIVEPEER, content=body, headers=headers).json()["detail"]
+        assert issue["loc"] == ["body", "image"]
+
+
+def test_a_large_file_never_touches_the_disk(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rolled: list[object] = []
+    monkeypatch.setattr(SpooledTemporaryFile, "rollover", rolled.append)
+    files = {"image": ("a.png", b"\0" * 2 * MEBIBYTE, "image/png")}
+    response = client.post(LIVEPEER, data={"prompt": "a"}, files=files)
+    assert "not an image" in response.json()["detail"]["msg"]
+    assert not rolled

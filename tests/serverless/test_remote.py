@@ -17,7 +17,6 @@ from app.engine.job import JobOptions, State
 from app.engine.messages import Inputs
 from app.errors import DeadlineExceeded, JobCancelled, ShuttingDown
 from app.pipelines import PIPELINES
-from app.serverless.news import News
 from app.serverless.remote import RemoteBackend
 from app.serverless.remote_service import create_remote_app
 from app.settings import Settings
@@ -142,15 +141,6 @@ def test_runpods_client_comes_to_the_end_of_a_stream(tmp_path: Path) -> None:
     assert client.returncode == 0, client.stderr
 
 
-def test_a_stream_of_many_jobs_is_forgotten_oldest_first() -> None:
-    news = News(most=2)
-    jobs = [{"id": f"fc-{i}", "status": "COMPLETED", "output": {"seed": i}} for i in range(3)]
-
-    assert [news.of(job) for job in jobs] == [[{"output": job["output"]}] for job in jobs]
-    assert news.of(jobs[2]) == []
-    assert news.of(jobs[0]) == [{"output": {"seed": 0}}]
-
-
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
@@ -234,6 +224,17 @@ def test_the_token_guards_the_jobs(make_settings: MakeSettings) -> None:
         assert client.post("/run", json={"input": {}}).status_code == 401
         answer = client.post("/run", json={"input": {}}, headers={"Authorization": "secret"})
         assert answer.status_code == 400
+
+
+def test_a_door_that_is_shut_is_shut(make_settings: MakeSettings) -> None:
+    settings = make_settings(doors=["livepeer"])
+    with TestClient(create_remote_app(settings, FakeHost(settings))) as client:
+        assert client.post("/run", json={"input": {}}).status_code == 404
+
+
+def test_what_only_a_queue_of_ours_can_do_is_not_offered(client: TestClient) -> None:
+    for method, path in (("POST", "/retry/x"), ("POST", "/purge-queue"), ("GET", "/v2/x/health")):
+        assert client.request(method, path).status_code == 404
 
 
 # The backend alone --------------------------------------------------------------------------

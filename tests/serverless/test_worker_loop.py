@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
+import pytest
+
+from tests.gate import Gate
 from tests.pictures import opened
 from tests.serverless.conftest import RunPodWorker, StartWorker
 from tests.serverless.platform import WORKER, Platform
@@ -131,6 +135,21 @@ def test_no_job_is_taken_before_the_model_is_loaded(
     assert worker.log.splitlines()[-1] == "error: MODEL_ID=unloadable is not on disk: download it."
     assert not platform.taken
     assert "Traceback" not in worker.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_model_loads_ends_it_without_a_word(
+    platform: Platform, start_worker: StartWorker, tmp_path: Path, number: signal.Signals
+) -> None:
+    gate = Gate(tmp_path, "load")
+    gate.close()
+    worker = start_worker()
+    gate.wait_reached()
+
+    worker.process.send_signal(number)
+
+    assert worker.process.wait(20) == 128 + number
+    assert worker.log == ""
 
 
 def test_sigterm_lets_the_running_job_finish(platform: Platform, start_worker: StartWorker) -> None:

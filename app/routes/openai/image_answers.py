@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.engine.encoding import File
 from app.engine.job import Job, Progress
-from app.engine.runner import File, Runner, Served
+from app.engine.runner import Runner, Served
 from app.errors import RunnerError
 from app.routes.body import facts, link
 from app.routes.event_stream import event

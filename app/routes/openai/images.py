@@ -13,7 +13,7 @@ from app.engine.job import JobOptions
 from app.errors import FieldInvalid
 from app.pipelines.base import Pipeline
 from app.routes.event_stream import EventStream
-from app.routes.forms import FormRoute
+from app.routes.forms import FormRoute, ignored_in_form
 from app.routes.json_body import json_response
 from app.routes.openai.image_answers import ImageAnswer, Kind
 from app.routes.openai.options import MEANINGLESS, ImageOptions, ResponseFormat
@@ -58,7 +58,7 @@ def edits(pipeline: Pipeline) -> APIRouter:
     )
 
     async def edit_image(request: Request, options: Any) -> Response:
-        warnings = ignored_fields(await request.form(), form, MEANINGLESS)
+        warnings = await ignored_in_form(request, form, MEANINGLESS)
         return await _serve(request, options, await _only_image(options), Kind.EDIT, warnings)
 
     edit_image.__annotations__["options"] = Annotated[form, Form(media_type="multipart/form-data")]

@@ -19,11 +19,13 @@ from app.media.formats import Encoding, ImageFormat
 from app.media.mp4_read import first_frame
 from app.pipelines.base import Pipeline
 from app.routes.byte_ranges import ranged_response
-from app.routes.forms import FormRoute
+from app.routes.forms import FormRoute, ignored_in_form
+from app.routes.openai.options import MEANINGLESS
 from app.routes.openai.video_answers import VideoAnswers, poll_after
 from app.routes.openai.video_schemas import Variant, Video, VideoDeleted, VideoList, VideoOptions
 from app.routes.serve import serve, served_headers
 from app.routes.state import runner_of, services_of
+from app.schemas import warning_headers
 from app.settings import DoorName
 from app.validation import validated
 
@@ -99,8 +101,9 @@ class VideoApi:
         routes.delete(one, operation_id="deleteVideo", summary="Delete a video")(self.delete)
         return routes
 
-    async def create(self, request: Request, form: Any) -> Video:
+    async def create(self, request: Request, response: Response, form: Any) -> Video:
         """Queue a video; it is kept for MEDIA_RETENTION hours."""
+        warnings = await ignored_in_form(request, type(form), MEANINGLESS)
         runner, services = runner_of(request.app), services_of(request.app)
         retention = HOUR * runner.settings.media_retention
         order = JobOrder(
@@ -111,15 +114,19 @@ class VideoApi:
             ttl=retention + DAY,
             retention=retention,
             result_limit=NO_LIMIT,
+            warnings=warnings,
         )
-        return await self._video(request, await services.queue.submit(order))
+        return await self._video(request, response, await services.queue.submit(order))
 
-    async def sync(self, request: Request, form: Any) -> Response:
+    async def sync(self, request: Request, _: Response, form: Any) -> Response:
         """Make a video and answer with its file; leaving cancels the work."""
+        warnings = await ignored_in_form(request, type(form), MEANINGLESS)
         runner, services = runner_of(request.app), services_of(request.app)
         params = form.params(runner)
         upload = await self._reference(form, services, runner.settings.max_upload_bytes)
-        served = await serve(request, params, upload, door=DoorName.OPENAI, with_frames=False)
+        served = await serve(
+            request, params, upload, door=DoorName.OPENAI, with_frames=False, warnings=warnings
+        )
         file = served.output.images[0]
         return Response(file.data, 200, served_headers(served), file.media_type)
 
@@ -131,8 +138,8 @@ class VideoApi:
         after: Annotated[str, Query(description="The last id of the page before.")] = "",
     ) -> VideoList:
         """The videos, a page at a time."""
-        services = services_of(request.app)
-        jobs = list(await self._answers.jobs(services.queue))
+        runner, queue = runner_of(request.app), services_of(request.app).queue
+        jobs = list(await self._answers.jobs(queue))
         if order is Sort.ASCENDING:
             jobs.reverse()
         ids = [job.id for job in jobs]
@@ -141,7 +148,7 @@ class VideoApi:
         start = ids.index(after) + 1 if after else 0
         page = jobs[start : start + limit]
         return VideoList(
-            data=[await self._video(request, job) for job in page],
+            data=[await self._answers.video(runner, queue, job) for job in page],
             first_id=page[0].id if page else None,
             last_id=page[-1].id if page else None,
             has_more=start + limit < len(jobs),
@@ -154,7 +161,7 @@ class VideoApi:
         if not job.state.is_final:
             progress = services.queue.progress(video_id)
             response.headers[POLL_HEADER] = str(poll_after(job, progress, time.time()))
-        return await self._video(request, job)
+        return await self._video(request, response, job)
 
     async def content(
         self, request: Request, video_id: str, variant: Variant = Variant.VIDEO
@@ -191,8 +198,8 @@ class VideoApi:
         }
         form = create_model("VideoForm", __base__=self._request, **files)
 
-        async def read(request: Request, form: Any) -> Any:
-            return await endpoint(request, form)
+        async def read(request: Request, response: Response, form: Any) -> Any:
+            return await endpoint(request, response, form)
 
         read.__annotations__ |= {
             "form": Annotated[form, Form(media_type="multipart/form-data")],
@@ -216,7 +223,8 @@ class VideoApi:
         data: bytes = await given.read()
         return data
 
-    async def _video(self, request: Request, job: DurableJob) -> Video:
+    async def _video(self, request: Request, response: Response, job: DurableJob) -> Video:
+        response.headers.update(warning_headers(json.loads(job.warnings)))
         runner, services = runner_of(request.app), services_of(request.app)
         return await self._answers.video(runner, services.queue, job)
 
