@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from dataclasses import dataclass
 
+from app.diffusion.accelerators.denoiser import is_changed_by_calls
 from app.diffusion.devices import is_gpu
 from app.diffusion.loading import LoadedPipeline, load
 from app.diffusion.loras import LoraShelf
@@ -20,10 +20,6 @@ from app.worker.limits import BatchPolicy, RowLimits
 from app.worker.threads import Threads
 
 logger = logging.getLogger(__name__)
-
-CHANGING = frozenset({"set_attn_processor", "register_forward_hook", "enable_fuser"})
-"""What a pipeline's call uses to change its denoiser, which is everybody's: perturbed and
-self-attention guidance, GLIGEN and text-to-video-zero do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +77,8 @@ def _turns_because(loaded: LoadedPipeline) -> str:
     """Why requests cannot share the denoiser's forwards; empty if they can."""
     if loaded.active.keeps_state:
         return f"values are kept from step to step with {', '.join(loaded.active.names)}"
-    kind = type(loaded.pipe)
-    if CHANGING & set(inspect.unwrap(kind.__call__).__code__.co_names):
-        return f"a call of {kind.__name__} changes its denoiser"
+    if is_changed_by_calls(loaded.pipe):
+        return f"a call of {type(loaded.pipe).__name__} changes its denoiser"
     return ""
 
 

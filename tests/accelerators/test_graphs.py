@@ -1,168 +1,105 @@
-"""CUDA_GRAPHS: with a stand-in for the GPU's capture, and on a GPU where there is one."""
+"""CUDA_GRAPHS on whole models, with a stand-in for the GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import diffusers
 import pytest
 import torch
-from torch.utils._pytree import tree_leaves
 
 from app.diffusion.accelerators import graphs
-from app.diffusion.accelerators.graphs import Capture, Captured, ReplayedForward, put_on
+from app.diffusion.accelerators.apply import apply
+from app.diffusion.accelerators.catalogue import ROW_BUCKETS
+from app.diffusion.accelerators.graphs import put_on, with_timestep_rows
 from app.errors import ModelNotLoaded
+from app.settings import Settings
+from app.worker.limits import BatchPolicy
 from tests.accelerators.conftest import Load, difference, generate
+from tests.accelerators.fake_gpu import FakeGpu
+from tests.worker.conftest import Serving, text
 
 
-class FakeGpu:
-    """Captures as a GPU does: a replay reads the inputs' memory and overwrites the outputs'."""
-
-    def __init__(self) -> None:
-        self.captures = self.replays = 0
-        self.refuses = False
-
-    def capture(self, run: Callable[[], Any]) -> Captured:
-        if self.refuses:
-            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
-        self.captures += 1
-        outputs = run()
-        for output in tree_leaves(outputs):
-            output.zero_()  # a capture computes nothing
-        return Captured(outputs, lambda: self._replay(run, outputs))
-
-    def _replay(self, run: Callable[[], Any], outputs: Any) -> None:
-        self.replays += 1
-        for output, result in zip(tree_leaves(outputs), tree_leaves(run()), strict=True):
-            output.copy_(result)
-
-
-def double(x: torch.Tensor, timestep: torch.Tensor, options: Any = None) -> dict[str, torch.Tensor]:
-    return {"sample": 2 * x + timestep.reshape(-1, 1) + (options or {}).get("more", 0)}
-
-
-def replayed(gpu: FakeGpu) -> ReplayedForward:
-    return ReplayedForward(double, gpu.capture)
-
-
-def call(forward: ReplayedForward, rows: int = 2, **options: Any) -> torch.Tensor:
-    x = torch.randn(rows, 3)
-    steps = torch.arange(rows)
-    result: torch.Tensor = forward(x=x, timestep=steps, options=options)["sample"]
-    torch.testing.assert_close(result, double(x, steps, options)["sample"])
-    return result
-
-
-@pytest.mark.parametrize("family", ["sd", "sdxl", "flux", "svd", "wan"])
+@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "svd", "wan", "ltx"])
 def test_pixels_stay_the_same(load_tiny: Load, family: str) -> None:
     gpu, fast = FakeGpu(), load_tiny(family)
+    put_on(fast.pipe, gpu.capture)
+    plain = load_tiny(family)
+    for _ in range(2):
+        assert difference(generate(fast), generate(plain)) < 1e-5
     model = getattr(fast.pipe, "unet", None) or fast.pipe.transformer
-    put_on(model, gpu.capture)
-    pair = [generate(it, num_inference_steps=4) for it in (fast, load_tiny(family))]
-    assert difference(*pair) < 1e-5
-    assert gpu.captures == 1
-    assert gpu.replays >= 3
+    assert model.forward.__wrapped__.graphs == 1
 
 
-def test_each_kind_is_captured_at_its_second_call() -> None:
-    gpu = FakeGpu()
-    forward = replayed(gpu)
-    for _ in range(3):
-        for rows in (1, 2):
-            call(forward, rows)
-            call(forward, rows, more=1)
-            call(forward, rows, more=2.5)
-            call(forward, rows, more=torch.ones(1))
-    assert gpu.captures == 8
-    assert gpu.replays == 16
+def test_requests_alone_and_merged_have_one_graph_a_bucket(load_tiny: Load) -> None:
+    gpu, fast = FakeGpu(), load_tiny("sd")
+    put_on(fast.pipe, gpu.capture)
+    serving = Serving(fast.pipe, BatchPolicy(buckets=ROW_BUCKETS))
+    serving.serve([text(0), text(1)])  # 4 rows
+    for seed, images in ((2, 2), (3, 1), (4, 1)):
+        serving.serve([text(seed, num_images_per_prompt=images)])
+    for request in (5, 6):
+        serving.serve([text(request), text(request + 2)])
+    assert all(isinstance(outcome, torch.Tensor) for outcome in serving.outcomes)
+    assert fast.pipe.unet.forward.__wrapped__.graphs == 2  # of 2 rows, and of 4
 
 
-def test_results_outlive_the_next_replay() -> None:
-    forward = replayed(FakeGpu())
-    results = [call(forward) for _ in range(4)]
-    copies = [result.clone() for result in results]
-    call(forward)
-    assert all(map(torch.equal, results, copies))
+def test_text_encoders_and_decoders_have_graphs(load_tiny: Load) -> None:
+    fast = load_tiny("sdxl")
+    put_on(fast.pipe, FakeGpu().capture)
+    for _ in range(2):
+        generate(fast, num_inference_steps=1)
+    for forward in (
+        fast.pipe.text_encoder.forward,
+        fast.pipe.text_encoder_2.forward,
+        fast.pipe.vae.decoder.forward.__wrapped__,
+    ):
+        assert forward.graphs == 1
 
 
-def test_what_cannot_be_compared_runs_as_it_is() -> None:
-    gpu = FakeGpu()
-    for _ in range(3):
-        call(replayed(gpu), more=2, unhashable={1, 2})
-    assert gpu.captures == 0
+def test_a_large_picture_is_decoded_without(
+    load_tiny: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "MOST_DECODED", 1)
+    fast = load_tiny("sd")
+    put_on(fast.pipe, FakeGpu().capture)
+    for _ in range(2):
+        generate(fast, num_inference_steps=1)
+    assert fast.pipe.vae.decoder.forward.__wrapped__.graphs == 0
 
 
-def test_the_graph_that_was_not_used_for_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphs, "MOST_GRAPHS", 2)
-    gpu = FakeGpu()
-    forward = replayed(gpu)
-    for rows in (1, 1, 2, 2, 1, 3, 3):
-        call(forward, rows)
-    assert gpu.captures == 3
-    call(forward, 1)
-    assert gpu.captures == 3
-    call(forward, 2)
-    call(forward, 2)
-    assert gpu.captures == 4
+@pytest.mark.parametrize("family", ["svd", "wan"])
+def test_decoders_that_keep_values_have_none(load_tiny: Load, family: str) -> None:
+    fast = load_tiny(family)
+    before = fast.pipe.vae.decoder.forward
+    put_on(fast.pipe, FakeGpu().capture)
+    assert fast.pipe.vae.decoder.forward == before
 
 
-def test_a_model_that_cannot_be_captured_is_refused_with_the_remedy() -> None:
-    gpu = FakeGpu()
-    gpu.refuses = True
-    forward = replayed(gpu)
-    call(forward)
-    with pytest.raises(ModelNotLoaded, match="Unset CUDA_GRAPHS"):
-        call(forward)
+@pytest.mark.parametrize(
+    "steps", [7, 7.0, torch.tensor(7), torch.tensor([7]), torch.tensor([7, 7])]
+)
+def test_a_timestep_for_each_row_in_one_place(steps: Any) -> None:
+    def forward(sample: torch.Tensor, timestep: Any) -> Any:
+        return sample, timestep
+
+    for call in (
+        lambda it, *args: it(*args),
+        lambda it, sample, timestep: it(sample=sample, timestep=timestep),
+    ):
+        _, timestep = call(with_timestep_rows(forward), torch.ones(2, 3), steps)
+        assert timestep.tolist() == [7, 7]
 
 
-def test_one_kind_that_cannot_be_captured_goes_without(caplog: pytest.LogCaptureFixture) -> None:
-    gpu = FakeGpu()
-    forward = replayed(gpu)
-    for rows in (1, 1, 2, 2, 2, 1):
-        gpu.refuses = rows == 2
-        call(forward, rows)
-    assert gpu.captures == 1
-    assert gpu.replays == 2
-    assert caplog.text.count("cannot be captured") == 1
-
-
-def test_a_capture_that_lacks_memory_is_tried_again() -> None:
-    gpu = FakeGpu()
-
-    def lacking(run: Callable[[], Any]) -> Captured:
-        if not gpu.captures:
-            gpu.captures += 1
-            raise torch.OutOfMemoryError
-        return gpu.capture(run)
-
-    forward = ReplayedForward(double, lacking)
-    call(forward)
-    with pytest.raises(torch.OutOfMemoryError):
-        call(forward)
-    call(forward)
-    assert gpu.replays == 1
+@pytest.mark.parametrize("setting", ["cuda_graphs", "sfast"])
+def test_a_pipeline_that_changes_its_denoiser_is_refused(setting: str) -> None:
+    values = {"pipeline": "text-to-image", "model_id": "demo", setting: True}
+    pipe = object.__new__(diffusers.StableDiffusionPAGPipeline)
+    pipe.__dict__["unet"] = torch.nn.Identity()
+    with pytest.raises(ModelNotLoaded, match=f"changes it: unset {setting.upper()}"):
+        apply(pipe, Settings.model_validate(values), torch.device("cuda"))
 
 
 def test_it_needs_a_gpu(load_tiny: Load) -> None:
     with pytest.raises(ModelNotLoaded, match="CUDA_GRAPHS needs an NVIDIA GPU"):
         load_tiny("sd", cuda_graphs=True)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("family", ["sd", "sdxl", "flux", "svd", "wan"])
-def test_on_a_gpu_pixels_stay_the_same(load_tiny: Load, family: str) -> None:
-    pair = [
-        generate(load_tiny(family, device="cuda", **values), num_inference_steps=4)
-        for values in ({"cuda_graphs": True}, {})
-    ]
-    assert difference(*pair) < 1e-4
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_failed_capture_leaves_the_gpu_as_it_was() -> None:
-    capture: Capture = graphs.cuda_capture()
-    value = torch.ones(1, device="cuda")
-    with pytest.raises(RuntimeError):
-        capture(lambda: value.item())
-    assert torch.cuda.current_stream() == torch.cuda.default_stream()
-    assert (value + 1).item() == 2

@@ -108,6 +108,11 @@ def test_an_unknown_compiler_backend_lists_the_known_ones(load_tiny: Load) -> No
         load_tiny("sd", torch_compile=True, torch_compile_backend="fastest")
 
 
+def test_graphs_of_single_blocks_are_refused_for_graphs_of_the_whole(load_tiny: Load) -> None:
+    with pytest.raises(ModelNotLoaded, match="CUDA_GRAPHS=true captures the whole denoiser"):
+        load_tiny("sd", torch_compile=True, torch_compile_backend="cudagraphs")
+
+
 def test_without_a_cpp_compiler_inductor_says_what_to_install(
     load_tiny: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,16 @@
 """The real stable-fast on a CPU; `make test-sfast` makes the environment that has it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import pytest
 import torch
 
+from app.diffusion.accelerators.catalogue import ROW_BUCKETS
+from app.worker.limits import BatchPolicy
 from tests.accelerators.conftest import Load, difference, generate
+from tests.worker.conftest import Request, Serving, picture, text
 
 pytest.importorskip("sfast")
 
@@ -31,3 +38,23 @@ def test_one_trace_serves_other_sizes_batches_and_vectors_of_timesteps(load_tiny
     with torch.no_grad():
         results = [it.pipe.unet(latents, steps, states).sample for it in (fast, plain)]
     assert difference(*results) < CLOSE
+
+
+def video(seed: int) -> Request:
+    size = {"height": 32, "width": 32}
+    arguments = {"image": picture(seed), **size, "num_inference_steps": 2, "decode_chunk_size": 2}
+    return Request(seed, arguments)
+
+
+@pytest.mark.parametrize(("family", "request_of"), [("sd", text), ("sdxl", text), ("svd", video)])
+def test_requests_alone_and_merged_have_one_trace(
+    load_tiny: Load, family: str, request_of: Callable[[int], Request]
+) -> None:
+    fast = load_tiny(family, sfast=True)
+    serving = Serving(fast.pipe, BatchPolicy(buckets=ROW_BUCKETS))
+    serving.serve([request_of(0)])
+    serving.serve([request_of(seed) for seed in range(1, 4)])
+    serving.serve([request_of(4)])
+    assert not [outcome for outcome in serving.outcomes if isinstance(outcome, Exception)]
+    assert max(serving.forwards) > min(serving.forwards)
+    assert len(fast.pipe.unet.forward._cached) == 1

@@ -26,6 +26,7 @@ from app.diffusion.accelerators.catalogue import (
     Denoiser,
     requested,
 )
+from app.diffusion.accelerators.denoiser import is_changed_by_calls
 from app.errors import ModelNotLoaded
 from app.settings import Settings
 from app.wording import on_one_line
@@ -95,6 +96,11 @@ def _check(row: Accelerator, pipe: Any, device: torch.device) -> None:
         raise ModelNotLoaded(
             f"{row.setting} works on models with a {row.denoiser}; {type(pipe).__name__} has a "
             f"{other}: unset {row.name}."
+        )
+    if row.records and is_changed_by_calls(pipe):
+        raise ModelNotLoaded(
+            f"{row.setting} records how the denoiser computes, and a call of "
+            f"{type(pipe).__name__} changes it: unset {row.name}."
         )
     if row.cuda and device.type != "cuda":
         raise ModelNotLoaded(

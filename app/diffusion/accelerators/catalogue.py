@@ -73,6 +73,7 @@ class Accelerator:
         keeps_state: whether the denoiser belongs to one request at a time: values are carried
             from step to step, or the modules are hooked anew after each request.
         takes_loras: whether LoRA adapters still have an effect.
+        records: whether it records how the denoiser computes, for all calls to come.
         moves_after: whether the weights go to the device afterwards: there may be no room for
             them as they are.
     """
@@ -84,6 +85,7 @@ class Accelerator:
     excludes: tuple[tuple[str, str], ...] = ()
     keeps_state: bool = False
     takes_loras: bool = True
+    records: bool = False
     moves_after: bool = False
 
     @property
@@ -153,6 +155,7 @@ CATALOGUE: tuple[Accelerator, ...] = (
         denoiser=Denoiser.UNET,
         package=Package("sfast", "requirements-sfast.txt"),
         takes_loras=False,
+        records=True,
         excludes=(
             ("TORCH_COMPILE", "both compile the same modules"),
             ("FUSE_QKV", "stable-fast rewrites the attention itself"),
@@ -164,6 +167,7 @@ CATALOGUE: tuple[Accelerator, ...] = (
         "CUDA_GRAPHS",
         cuda=True,
         takes_loras=False,
+        records=True,
         excludes=(
             ("SFAST", "stable-fast has CUDA graphs of its own"),
             ("DEEPCACHE", "which blocks run is decided at each step"),

@@ -15,6 +15,9 @@ RECOMPILE_LIMIT = 64
 """Variants of one block's code: a UNet has its blocks in several widths, each with its own graph,
 and again for each set of adapters. Beyond it a block runs uncompiled."""
 
+_BLOCKWISE_GRAPHS = "cudagraphs"
+"""A backend that compiles nothing. On a CPU it does nothing at all, and says so to nobody."""
+
 _VIDEO_BLOCKS = ["BasicTransformerBlock", "TemporalBasicTransformerBlock"]
 """Those of Stable Video Diffusion's UNet, for which diffusers names none."""
 
@@ -27,11 +30,7 @@ def compile_denoiser(pipe: Any, settings: Settings, _device: torch.device) -> No
         ValueError: the model has no repeated blocks, or the backend does not exist.
     """
     backend = settings.torch_compile_backend
-    if backend not in torch.compiler.list_backends(exclude_tags=()):
-        known = ", ".join(torch.compiler.list_backends())
-        raise ValueError(f"TORCH_COMPILE_BACKEND={backend} is none of eager, {known}")
-    if backend == "inductor":
-        _require_compiler()
+    _require_backend(backend)
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     # Else two dimensions that are equal at first, as rows and tokens can be, stay tied for ever.
     torch.fx.experimental._config.use_duck_shape = False
@@ -46,6 +45,22 @@ def compilations() -> int:
     """Graphs compiled in this process so far."""
     dynamo = sys.modules.get("torch._dynamo.utils")  # a second's import, if nothing is compiled
     return 0 if dynamo is None else int(dynamo.counters["stats"]["unique_graphs"])
+
+
+def _require_backend(name: str) -> None:
+    if name == _BLOCKWISE_GRAPHS:
+        raise ValueError(
+            f"TORCH_COMPILE_BACKEND={name} captures each block by itself, for one size only; "
+            "CUDA_GRAPHS=true captures the whole denoiser, with TORCH_COMPILE or without"
+        )
+    if name not in torch.compiler.list_backends(exclude_tags=()):
+        known = [it for it in torch.compiler.list_backends() if it != _BLOCKWISE_GRAPHS]
+        raise ValueError(
+            f"TORCH_COMPILE_BACKEND={name} is none of eager, {', '.join(known)}; "
+            "without it, inductor compiles"
+        )
+    if name == "inductor":
+        _require_compiler()
 
 
 def _require_compiler() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from app.diffusion.accelerators.replaying import MOST_GRAPHS
 from app.settings import Settings
 
 FIRST_UNSUPPORTED_PYTHON = (3, 14)
@@ -37,7 +38,7 @@ def trace(pipe: Any, _settings: Settings, device: torch.device) -> None:
 
         capture_beside_other_threads(graphs)
     compile(pipe, config)
-    pipe.unet.forward = _with_timestep_rows(pipe.unet.forward)
+    pipe.unet.forward = _with_timestep_rows(bounded(pipe.unet.forward))
 
 
 def capture_beside_other_threads(graphs: Any) -> None:
@@ -63,6 +64,22 @@ class _Overlay:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
+
+
+def bounded(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Have no more traces or CUDA graphs kept of it than `MOST_GRAPHS`, the oldest dropped first.
+
+    stable-fast keeps one for each size and number of rows that it ever met.
+    """
+    kept: dict[object, object] = forward._cached  # type: ignore[attr-defined]
+
+    @functools.wraps(forward)
+    def with_room(*args: Any, **kwargs: Any) -> Any:
+        if len(kept) > MOST_GRAPHS:
+            del kept[next(iter(kept))]
+        return forward(*args, **kwargs)
+
+    return with_room
 
 
 def _with_timestep_rows(forward: Callable[..., Any]) -> Callable[..., Any]:
