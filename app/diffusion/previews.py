@@ -133,7 +133,7 @@ def estimate(
     Args:
         scheduler: after its step.
         prediction: the denoiser's.
-        timestep: in main memory.
+        timestep: in main memory where the scheduler looks its coefficients up by it.
         sample: the latents before the step.
         result: what `scheduler.step` returned.
     """
@@ -144,12 +144,24 @@ def estimate(
     kind = getattr(scheduler.config, "prediction_type", "")
     if kind == "flow_prediction" or type(scheduler).__name__.startswith("FlowMatch"):
         return sample - scheduler.sigmas[scheduler.step_index - 1] * prediction
-    alphas = getattr(scheduler, "alphas_cumprod", None)
-    if alphas is not None and not hasattr(scheduler, "is_scale_input_called"):
-        signal = alphas[int(timestep)].sqrt()
-        noise = (1 - alphas[int(timestep)]).sqrt()
-        if kind == "epsilon":
-            return (sample - noise * prediction) / signal
-        if kind == "v_prediction":
-            return signal * sample - noise * prediction
+    if (mix := _mix(scheduler, timestep)) is None:
+        return result[0]
+    signal, noise = mix
+    if kind == "epsilon":
+        return (sample - noise * prediction) / signal
+    if kind == "v_prediction":
+        return signal * sample - noise * prediction
     return result[0]
+
+
+def _mix(scheduler: Any, timestep: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """What the latents before a step hold of the finished ones and of noise, where both add up."""
+    alphas = getattr(scheduler, "alphas_cumprod", None)
+    if alphas is None or hasattr(scheduler, "is_scale_input_called"):
+        return None
+    if hasattr(scheduler, "_sigma_to_alpha_sigma_t"):  # DPM-Solver and its kin count their steps
+        sigma = scheduler.sigmas[scheduler.step_index - 1]
+        signal, noise = scheduler._sigma_to_alpha_sigma_t(sigma)
+        return signal, noise
+    alpha = alphas[int(timestep)]
+    return alpha.sqrt(), (1 - alpha).sqrt()
