@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from app.diffusion.devices import moved
+
 LONGEST_SIDE = 128
 """Pixels that the longer side of a preview has at most."""
 
@@ -76,7 +78,7 @@ class LatentColours:
         if shrink > 1:
             latents = functional.avg_pool2d(latents, shrink, ceil_mode=True)
             height, width = latents.shape[1:]
-        colours = _with_one(latents.float()) @ matrix.to(latents.device, non_blocking=True)
+        colours = _with_one(latents.float()) @ moved(matrix, latents.device)
         return colours.mul(255).round_().clamp_(0, 255).to(torch.uint8).view(height, width, 3)
 
 

@@ -30,7 +30,7 @@ from app.worker.memory import (
     peak_memory,
 )
 from app.worker.outbox import Outbox
-from app.worker.pace import Pace
+from app.worker.pace import Pace, step_aside
 from app.worker.pixels import OnTheWay, fetch
 from app.worker.reporting import Send, StepReporter
 from app.worker.warmup import warm_up_rounds
@@ -59,7 +59,7 @@ class WorkLoop:
         self._parts = parts
         self._channel = channel
         self._inbox = inbox
-        self._outbox = Outbox()
+        self._outbox = Outbox(partial(step_aside, parts.loaded.device))
         self._pace = Pace.of(parts.loaded.device)
         self._colours = LatentColours()
         self._extras = Extras()
@@ -208,8 +208,8 @@ class WorkLoop:
     ) -> None:
         """Check what was made, and send it."""
         try:
+            host.wait()  # the checker runs beside the work that makes the pixels, not behind it
             nsfw, warnings = check(self._parts.safety, order.inputs, order.image, pixels)
-            host.wait()
             finished = Finished(
                 order.job_id,
                 shape=tuple(pixels.shape),

@@ -187,3 +187,12 @@ def test_errands_are_done_in_order_and_survive_a_failure() -> None:
     gate.set()
     outbox.flush(30)
     assert done == [1, 2]
+
+
+def test_the_outbox_prepares_its_own_thread() -> None:
+    threads: list[threading.Thread] = []
+    outbox = Outbox(lambda: threads.append(threading.current_thread()))
+    outbox.put(lambda: threads.append(threading.current_thread()))
+    outbox.flush(30)
+    assert len(set(threads)) == 1
+    assert threads[0] is not threading.current_thread()
