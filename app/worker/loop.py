@@ -64,6 +64,7 @@ class WorkLoop:
         self._colours = LatentColours()
         self._extras = Extras()
         self._busy_seconds = 0.0
+        self._peaks = (0, 0)
 
     def warm_up(self, pipeline: str, sizes: Sequence[tuple[int, int]]) -> None:
         """Generate before the first order, where that is worth its time.
@@ -71,8 +72,9 @@ class WorkLoop:
         Raises:
             ModelNotLoaded: what was asked for does not work on this model after all.
         """
-        self._warm_up_checker()
         device = self._parts.loaded.device
+        self._peaks = peak_memory(device)  # measuring the generations makes PyTorch forget them
+        self._warm_up_checker()
         for requests in warm_up_rounds(pipeline, self._parts.loaded, sizes):
             with torch.no_grad(), self._parts.limits.measuring(device):
                 for request in requests:
@@ -119,7 +121,8 @@ class WorkLoop:
     def usage(self) -> Usage:
         """What was used of the device so far."""
         hub = self._parts.hub
-        allocated, reserved = peak_memory(self._parts.loaded.device)
+        allocated, reserved = map(max, self._peaks, peak_memory(self._parts.loaded.device))
+        self._peaks = (0, 0)
         return Usage(
             allocated, reserved, hub.forwards, hub.rows, self._busy_seconds, compilations()
         )
