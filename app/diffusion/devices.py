@@ -91,6 +91,14 @@ def choose_dtype(
     return _BY_STORED.get(stored or "", torch.float32)
 
 
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on a device, without waiting for it where that is safe.
+
+    On MPS it is not: PyTorch reads the memory of a tensor that may be gone by then.
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
 def is_gpu(device: torch.device) -> bool:
     """Whether half precision is worth having on the device."""
     return device.type != "cpu"

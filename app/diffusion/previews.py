@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from app.diffusion.devices import moved
+
 LONGEST_SIDE = 128
 """Pixels that the longer side of a preview has at most."""
 
@@ -76,7 +78,7 @@ class LatentColours:
         if shrink > 1:
             latents = functional.avg_pool2d(latents, shrink, ceil_mode=True)
             height, width = latents.shape[1:]
-        colours = _with_one(latents.float()) @ matrix.to(latents.device, non_blocking=True)
+        colours = _with_one(latents.float()) @ moved(matrix, latents.device)
         return colours.mul(255).round_().clamp_(0, 255).to(torch.uint8).view(height, width, 3)
 
 
@@ -133,7 +135,7 @@ def estimate(
     Args:
         scheduler: after its step.
         prediction: the denoiser's.
-        timestep: in main memory.
+        timestep: in main memory where the scheduler looks its coefficients up by it.
         sample: the latents before the step.
         result: what `scheduler.step` returned.
     """
@@ -144,12 +146,24 @@ def estimate(
     kind = getattr(scheduler.config, "prediction_type", "")
     if kind == "flow_prediction" or type(scheduler).__name__.startswith("FlowMatch"):
         return sample - scheduler.sigmas[scheduler.step_index - 1] * prediction
-    alphas = getattr(scheduler, "alphas_cumprod", None)
-    if alphas is not None and not hasattr(scheduler, "is_scale_input_called"):
-        signal = alphas[int(timestep)].sqrt()
-        noise = (1 - alphas[int(timestep)]).sqrt()
-        if kind == "epsilon":
-            return (sample - noise * prediction) / signal
-        if kind == "v_prediction":
-            return signal * sample - noise * prediction
+    if (mix := _mix(scheduler, timestep)) is None:
+        return result[0]
+    signal, noise = mix
+    if kind == "epsilon":
+        return (sample - noise * prediction) / signal
+    if kind == "v_prediction":
+        return signal * sample - noise * prediction
     return result[0]
+
+
+def _mix(scheduler: Any, timestep: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """What the latents before a step hold of the finished ones and of noise, where both add up."""
+    alphas = getattr(scheduler, "alphas_cumprod", None)
+    if alphas is None or hasattr(scheduler, "is_scale_input_called"):
+        return None
+    if hasattr(scheduler, "_sigma_to_alpha_sigma_t"):  # DPM-Solver and its kin count their steps
+        sigma = scheduler.sigmas[scheduler.step_index - 1]
+        signal, noise = scheduler._sigma_to_alpha_sigma_t(sigma)
+        return signal, noise
+    alpha = alphas[int(timestep)]
+    return alpha.sqrt(), (1 - alpha).sqrt()

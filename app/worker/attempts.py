@@ -10,6 +10,7 @@ from app.worker.calls import Part, joined
 from app.worker.frames import write_down_frames
 from app.worker.limits import RowLimits
 from app.worker.memory import free_cached_memory, is_device_broken, is_out_of_memory
+from app.worker.pieces import pieces_of
 from app.worker.threads import Threads
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Attempts:
 
         Args:
             parts: rows of calls that have one signature.
-            pads: whether calls are filled up to the policy's buckets.
+            pads: whether calls are filled up to the policy's buckets: a denoiser's, not a VAE's.
 
         Raises:
             RuntimeError: the device is broken.
@@ -53,23 +54,31 @@ class Attempts:
             logger.warning("out of memory with %d rows: halving them", rows)
             self._limits.did_not_fit(rows, parts[0].call.signature)
             if len(parts) == 1:
-                return {parts[0]: self._halves(parts[0], pads)}
+                return {parts[0]: self._together(parts[0].halves(), pads)}
         if len(parts) == 1:
             return {parts[0]: outcome}
         middle = len(parts) // 2
         return self.make(parts[:middle], pads) | self.make(parts[middle:], pads)
 
     def _last_attempt(self, part: Part, pads: bool) -> dict[Part, Any]:
-        """Of a single row, with all the memory that could be freed."""
+        """Of a single row, with all the memory that could be freed; a decoding's in pieces."""
         outcome = self._attempt([part], pads)
-        return {part: outcome} if isinstance(outcome, Exception) else outcome
+        if not isinstance(outcome, Exception):
+            return outcome
+        pieces = [] if pads or not is_out_of_memory(outcome) else pieces_of(part)
+        if not pieces:
+            return {part: outcome}
+        logger.warning("out of memory in a decoding: making it in pieces")
+        free_cached_memory()
+        return {part: self._together(pieces, pads)}
 
-    def _halves(self, part: Part, pads: bool) -> Any:
-        """Result, or exception, of one part whose rows are too many for one call."""
-        halves = part.halves()
-        outcomes = self.make(halves[:1], pads) | self.make(halves[1:], pads)
+    def _together(self, pieces: Sequence[Part], pads: bool) -> Any:
+        """Result, or exception, of what was too much for one call."""
+        outcomes: dict[Part, Any] = {}
+        for piece in pieces:
+            outcomes |= self.make([piece], pads)
         errors = [it for it in outcomes.values() if isinstance(it, Exception)]
-        return errors[0] if errors else joined([outcomes[half] for half in halves])
+        return errors[0] if errors else joined([outcomes[piece] for piece in pieces])
 
     def _attempt(self, parts: Sequence[Part], pads: bool) -> dict[Part, Any] | Exception:
         """Results of one call of all parts, or why it failed."""

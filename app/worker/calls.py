@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from app.diffusion.devices import moved
 from app.worker.roles import TIMESTEP, Roles
 
 Arguments = dict[str, Any]
@@ -211,7 +212,7 @@ def _on_device(call: Call) -> Arguments:
     main = call.arguments[call.roles.rows[0]]
     if timestep.device == main.device:
         return call.arguments
-    return {**call.arguments, TIMESTEP: timestep.to(main.device, non_blocking=True)}
+    return {**call.arguments, TIMESTEP: moved(timestep, main.device)}
 
 
 def _merged(name: str, call: Call, parts: Sequence[Part], filling: int) -> Any:
@@ -221,7 +222,7 @@ def _merged(name: str, call: Call, parts: Sequence[Part], filling: int) -> Any:
     if name == TIMESTEP and isinstance(value, torch.Tensor):
         timesteps = _cat([_timesteps(part) for part in parts], filling)
         main = call.arguments[call.roles.rows[0]]
-        return timesteps.to(main.device, non_blocking=True)
+        return moved(timesteps, main.device)
     if name not in call.roles.rows or value is None:
         return value
     if isinstance(value, Mapping):

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import diffusers
 import torch
 
 from app.diffusion.accelerators.memory import free_models
@@ -17,6 +16,7 @@ from app.worker.calls import SharedValues
 from app.worker.hub import Hub, Loras
 from app.worker.parking import Networks, ParkedDenoiser, ParkedVae
 from app.worker.prompts import PromptCache
+from app.worker.timesteps import Timesteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class StepDone:
         step, steps: counted from 1, and how many there will be.
         scheduler: the request's own.
         prediction: the denoiser's, guidance applied.
-        timestep: as the pipeline gave it, but in main memory; see `HostTimesteps`.
+        timestep: in main memory if the scheduler looks it up there; see `Timesteps`.
         sample: the latents before the step.
         result: what `step` returned.
     """
@@ -41,11 +41,7 @@ class StepDone:
     result: Any
 
 
-_READERS = (diffusers.LCMScheduler, diffusers.TCDScheduler, diffusers.DDPMScheduler)
-"""Schedulers whose steps read their list of timesteps. Others compute with it on the GPU: aMUSEd's
-does."""
-
-_REPORTING = ("step", "__deepcopy__")
+_REPORTING = ("step", "scale_model_input", "__deepcopy__")
 """Attributes of a request's own scheduler that hide its class's."""
 
 OnStep = Callable[[StepDone], None]
@@ -131,15 +127,15 @@ def _report_steps(pipe: Any, on_step: OnStep) -> None:
     and some ignore its request to stop.
     """
     scheduler = pipe.scheduler
-    step, on_host, done = scheduler.step, HostTimesteps(scheduler), 0
+    step, timesteps, done = scheduler.step, Timesteps(scheduler), 0
 
     @functools.wraps(step)  # pipelines look at the signature
     def reporting_step(
         model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any
     ) -> Any:  # some pipelines name the arguments
         nonlocal done
-        timestep = on_host(timestep)
-        with on_host.in_place():
+        timestep = timesteps.prepare(timestep)
+        with timesteps.in_place():
             result = step(model_output, timestep, sample, *args, **kwargs)
         done += 1
         steps = max(done, _steps_in_all(pipe))
@@ -147,7 +143,20 @@ def _report_steps(pipe: Any, on_step: OnStep) -> None:
         return result
 
     scheduler.step = reporting_step
+    if hasattr(scheduler, "scale_model_input"):
+        scheduler.scale_model_input = _preparing(scheduler.scale_model_input, timesteps)
     scheduler.__deepcopy__ = functools.partial(_silent_copy, scheduler)
+
+
+def _preparing(scale: Callable[..., Any], timesteps: Timesteps) -> Callable[..., Any]:
+    """Of most pipelines it is a scheduler's first call in the loop, ahead of the forward."""
+
+    @functools.wraps(scale)
+    def scale_model_input(sample: Any, timestep: Any = None) -> Any:
+        timesteps.prepare(timestep)
+        return scale(sample, timestep)
+
+    return scale_model_input
 
 
 def _silent_copy(scheduler: Any, memo: dict[int, Any]) -> Any:
@@ -164,52 +173,3 @@ def _steps_in_all(pipe: Any) -> int:
         return int(steps)
     begin = getattr(pipe.scheduler, "begin_index", None)  # DDIM, PNDM and DDPM have none
     return len(pipe.scheduler.timesteps) - (begin or 0)
-
-
-class HostTimesteps:
-    """A scheduler's timesteps in main memory.
-
-    DDIM, PNDM, LCM, TCD and DDPM look their coefficients up in tables in main memory, by a
-    timestep that pipelines keep on the GPU: each step waits until the GPU has done all it was
-    given. With the same timestep from main memory they compute the same without waiting. LCM, TCD
-    and DDPM read the next one from their own list, which has to be there as well.
-    """
-
-    def __init__(self, scheduler: Any) -> None:
-        self._scheduler = scheduler
-        self._seen: torch.Tensor | None = None
-        self._host: torch.Tensor | None = None
-
-    def __call__(self, timestep: Any) -> Any:
-        """The same timestep in main memory, if it is an entry of the scheduler's own list."""
-        timesteps = self._scheduler.timesteps
-        if not _is_entry(timestep, timesteps) or timestep.device.type == "cpu":
-            return timestep
-        if self._host is None or timesteps is not self._seen:
-            self._seen, self._host = timesteps, timesteps.cpu()
-        return self._host[timestep.storage_offset() - timesteps.storage_offset()]
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Around a step: the scheduler's own list is in main memory, if that helps."""
-        scheduler, on_gpu = self._scheduler, self._scheduler.timesteps
-        if self._host is None or on_gpu is not self._seen or not isinstance(scheduler, _READERS):
-            yield
-            return
-        scheduler.timesteps = self._host
-        try:
-            yield
-        finally:  # the pipeline goes on with entries of the other one
-            scheduler.timesteps = on_gpu
-
-
-def _is_entry(value: Any, values: Any) -> bool:
-    """Whether a tensor is an element of a one-dimensional one, in the same memory."""
-    return (
-        isinstance(value, torch.Tensor)
-        and isinstance(values, torch.Tensor)
-        and value.ndim == 0
-        and values.ndim == 1
-        and values.is_contiguous()
-        and value.untyped_storage().data_ptr() == values.untyped_storage().data_ptr()
-    )

@@ -83,10 +83,8 @@ class RowLimits:
         if is_step and self.bytes_per_element and self.free_bytes and row_size:
             limits.append(int(self.free_bytes / (self.bytes_per_element * row_size)))
         most = max(1, min((limit for limit in limits if limit is not None), default=2**31))
-        if not is_step:
-            return most
         # Filled up, a call of fewer rows than the next bucket would have more than the limit.
-        return max((bucket for bucket in self.policy.buckets if bucket <= most), default=most)
+        return self._bucket_below(most) if is_step else most
 
     def padded(self, rows: int) -> int | None:
         """The number of rows that a call of `rows` is filled up to, None if to none."""
@@ -94,8 +92,8 @@ class RowLimits:
 
     def did_not_fit(self, rows: int, kind: object) -> None:
         """Remember that a call of so many rows ran out of memory."""
-        self._fitting[kind] = max(1, min(rows // 2, self._fitting.get(kind, rows)))
-        self._fits[kind] = 0
+        fitting = max(1, min(rows // 2, self._fitting.get(kind, rows)))
+        self._fitting[kind], self._fits[kind] = self._bucket_below(fitting), 0
 
     def did_fit(self, rows: int, kind: object) -> None:
         """Remember that a call went through: what was short of memory may long be over."""
@@ -104,6 +102,10 @@ class RowLimits:
         self._fits[kind] += 1
         if self._fits[kind] == FITS_BEFORE_MORE:
             self._fitting[kind], self._fits[kind] = 2 * rows, 0
+
+    def _bucket_below(self, rows: int) -> int:
+        """The largest bucket of at most so many rows; without any, these rows."""
+        return max((bucket for bucket in self.policy.buckets if bucket <= rows), default=rows)
 
     @contextmanager
     def measuring(self, device: torch.device) -> Iterator[None]:

@@ -30,7 +30,7 @@ from app.worker.memory import (
     peak_memory,
 )
 from app.worker.outbox import Outbox
-from app.worker.pace import Pace
+from app.worker.pace import Pace, step_aside
 from app.worker.pixels import OnTheWay, fetch
 from app.worker.reporting import Send, StepReporter
 from app.worker.warmup import warm_up_rounds
@@ -59,11 +59,12 @@ class WorkLoop:
         self._parts = parts
         self._channel = channel
         self._inbox = inbox
-        self._outbox = Outbox()
+        self._outbox = Outbox(partial(step_aside, parts.loaded.device))
         self._pace = Pace.of(parts.loaded.device)
         self._colours = LatentColours()
         self._extras = Extras()
         self._busy_seconds = 0.0
+        self._peaks = (0, 0)
 
     def warm_up(self, pipeline: str, sizes: Sequence[tuple[int, int]]) -> None:
         """Generate before the first order, where that is worth its time.
@@ -71,8 +72,9 @@ class WorkLoop:
         Raises:
             ModelNotLoaded: what was asked for does not work on this model after all.
         """
-        self._warm_up_checker()
         device = self._parts.loaded.device
+        self._peaks = peak_memory(device)  # measuring the generations makes PyTorch forget them
+        self._warm_up_checker()
         for requests in warm_up_rounds(pipeline, self._parts.loaded, sizes):
             with torch.no_grad(), self._parts.limits.measuring(device):
                 for request in requests:
@@ -119,7 +121,8 @@ class WorkLoop:
     def usage(self) -> Usage:
         """What was used of the device so far."""
         hub = self._parts.hub
-        allocated, reserved = peak_memory(self._parts.loaded.device)
+        allocated, reserved = map(max, self._peaks, peak_memory(self._parts.loaded.device))
+        self._peaks = (0, 0)
         return Usage(
             allocated, reserved, hub.forwards, hub.rows, self._busy_seconds, compilations()
         )
@@ -208,8 +211,8 @@ class WorkLoop:
     ) -> None:
         """Check what was made, and send it."""
         try:
+            host.wait()  # the checker runs beside the work that makes the pixels, not behind it
             nsfw, warnings = check(self._parts.safety, order.inputs, order.image, pixels)
-            host.wait()
             finished = Finished(
                 order.job_id,
                 shape=tuple(pixels.shape),

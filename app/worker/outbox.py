@@ -15,7 +15,9 @@ Errand = Callable[[], None]
 class Outbox:
     """Runs errands, such as sending a message, one after the other and in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, prepare: Callable[[], None] = lambda: None) -> None:
+        """Start the thread; `prepare` is called on it first of all."""
+        self._prepare = prepare
         self._errands: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
         self._thread.start()
@@ -30,6 +32,7 @@ class Outbox:
         self._thread.join(patience)
 
     def _work(self) -> None:
+        self._prepare()
         while errand := self._errands.get():
             try:
                 errand()

@@ -1,4 +1,4 @@
-"""Keeps the host from running ahead of the device."""
+"""In what order a device does its work, and how far the host runs ahead of it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ class Pace:
             moment = self._moment()
             moment.record()
             self._ends.append(moment)
+
+
+def step_aside(device: torch.device) -> None:
+    """Have what the calling thread starts on a GPU run beside the denoiser's forwards.
+
+    Else it would stand in one line with them: each would wait for the other.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
 
 
 def _moment() -> Moment:

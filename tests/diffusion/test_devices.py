@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
-from app.diffusion.devices import choose_device, choose_dtype, named_device
+from app.diffusion.devices import choose_device, choose_dtype, moved, named_device
 from app.diffusion.weights import Weights
 from app.errors import ModelNotLoaded
 from app.settings import Device
@@ -76,3 +79,8 @@ def test_dtype(
     dtype: torch.dtype,
 ) -> None:
     assert choose_dtype(device, bfloat16, gpu_dtype, weights, stored) == dtype
+
+
+def test_only_cuda_copies_while_the_host_goes_on() -> None:
+    tensor: Any = SimpleNamespace(to=lambda device, non_blocking: non_blocking)
+    assert [bool(moved(tensor, device)) for device in (CUDA, MPS, CPU)] == [True, False, False]

@@ -292,6 +292,16 @@ def test_rows_that_did_not_fit_are_tried_again_much_later() -> None:
     assert limits.most(64, "kind") == 8
 
 
+def test_rows_that_are_filled_up_are_tried_again_as_well() -> None:
+    """The limit is one that calls reach: no call has 5 rows here."""
+    limits = RowLimits(BatchPolicy(buckets=(1, 2, 4, 8, 12)))
+    limits.did_not_fit(11, "kind")
+    assert limits.most(64, "kind") == 4
+    for _ in range(FITS_BEFORE_MORE):
+        limits.did_fit(4, "kind")
+    assert limits.most(64, "kind") == 8
+
+
 @pytest.fixture
 def peaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Bytes that each forward takes of a stand-in for a GPU, the next one's first."""
@@ -302,6 +312,17 @@ def peaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1000, 1000))
     return found
+
+
+def test_the_loads_own_peak_is_told_whatever_the_warm_up_measures(
+    load_pipe: LoadPipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(9, 7), (2, 8), (4, 4)]
+    monkeypatch.setattr("app.worker.loop.peak_memory", lambda _: found.pop(0))
+    loop = Worker(parts_of(load_pipe("sd"))).loop
+    loop.warm_up("text-to-image", [])
+    usages = [loop.usage(), loop.usage()]
+    assert [(it.allocated_bytes, it.reserved_bytes) for it in usages] == [(9, 8), (4, 4)]
 
 
 def test_a_call_of_unknown_size_is_not_measured(peaks: list[int]) -> None:

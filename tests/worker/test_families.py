@@ -11,7 +11,6 @@ import torch
 
 from app.diffusion.accelerators.memory import offload_groups
 from app.settings import Settings
-from app.worker.copies import HostTimesteps
 from tests.worker.conftest import (
     LoadPipe,
     Request,
@@ -123,25 +122,6 @@ def test_a_vae_in_half_precision_is_turned_into_single(
     (outcome,) = Serving(pipe).serve([request])
     assert isinstance(outcome, torch.Tensor), outcome
     assert torch.equal(outcome, expected)
-
-
-def test_steps_are_reported_with_a_timestep_that_need_not_be_waited_for(
-    load_pipe: LoadPipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a CPU all are in main memory: those from there are marked."""
-    hosted: list[torch.Tensor] = []
-
-    def host(_: HostTimesteps, timestep: torch.Tensor) -> torch.Tensor:
-        hosted.append(timestep.clone())
-        return hosted[-1]
-
-    monkeypatch.setattr(HostTimesteps, "__call__", host)
-    reported: list[torch.Tensor] = []
-    request = text(0, 3)
-    request.on_step = lambda done: reported.append(done.timestep)
-    Serving(load_pipe("sd")).serve([request])
-    assert [id(it) for it in reported] == [id(it) for it in hosted]
-    assert len(reported) == 3
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from app.worker.pace import Pace
+from app.worker.pace import Pace, step_aside
 
 
 class Device:
@@ -45,3 +46,12 @@ def test_a_cpu_needs_no_pace() -> None:
     for _ in range(5):
         pace.begin()
         pace.end()
+
+
+def test_only_on_cuda_a_thread_can_step_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams: list[object] = []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: f"another one of {device}")
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+    for name in ("cpu", "mps", "cuda:1"):
+        step_aside(torch.device(name))
+    assert streams == ["another one of cuda:1"]

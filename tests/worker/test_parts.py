@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import copy
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import accelerate
-import diffusers
 import pytest
 import torch
 
 from app.worker.calls import Part, SharedValues, describe, run
-from app.worker.copies import HostTimesteps, _is_entry, _report_steps
 from app.worker.limits import BatchPolicy, RowLimits, useful_rows
 from app.worker.memory import is_device_broken, is_out_of_memory
 from app.worker.outbox import Outbox
@@ -98,63 +95,6 @@ def test_filling_up_stays_within_what_was_set_and_what_fits() -> None:
     limits.did_not_fit(6, "kind")
     assert limits.most(1, "kind") == 2
     assert limits.most(1, "a decoding", is_step=False) == 7
-
-
-def test_timesteps_that_are_entries_of_the_schedule_are_recognised() -> None:
-    timesteps = torch.tensor([9, 5, 1])
-    assert [_is_entry(entry, timesteps) for entry in timesteps] == [True] * 3
-    assert _is_entry(timesteps[1:][0], timesteps)
-    assert not _is_entry(torch.tensor(5), timesteps)
-    assert not _is_entry(5, timesteps)
-
-
-def test_timesteps_in_main_memory_stay_as_they_are() -> None:
-    scheduler = diffusers.DDIMScheduler()
-    scheduler.set_timesteps(3)
-    on_host = HostTimesteps(scheduler)
-    assert all(on_host(entry) is entry for entry in scheduler.timesteps)
-
-
-class OnGpu(torch.Tensor):
-    """A stand-in for a tensor on a GPU: it fails where the real one would be waited for."""
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return torch.device("cuda")
-
-    def cpu(self) -> torch.Tensor:
-        return torch.Tensor.clone(self).as_subclass(torch.Tensor)
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        is_look_up = func is torch.Tensor.__getitem__ and isinstance(args[1], cls)
-        assert not is_look_up, "waits for an index"
-        assert func not in (torch.Tensor.__bool__, torch.Tensor.item, torch.Tensor.nonzero), "waits"
-        return super().__torch_function__(func, types, args, kwargs or {})
-
-
-def samples(kind: Any, is_on_gpu: bool) -> list[torch.Tensor]:
-    """The results of each step of a scheduler, as a pipeline calls it."""
-    scheduler = kind()
-    scheduler.set_timesteps(4)
-    if is_on_gpu:
-        scheduler.timesteps = scheduler.timesteps.as_subclass(OnGpu)
-    timesteps, generator = scheduler.timesteps, torch.Generator().manual_seed(0)
-    found = [torch.randn(1, 2, 4, 4, generator=generator)]
-    options = {} if kind is diffusers.PNDMScheduler else {"generator": generator}
-    pipe = SimpleNamespace(scheduler=scheduler)
-    _report_steps(pipe, lambda done: found.append(done.result.prev_sample))
-    for timestep in timesteps:
-        scheduler.step(found[0] / 2, timestep, found[-1], **options)
-        assert scheduler.timesteps is timesteps
-    return found
-
-
-@pytest.mark.parametrize("name", ["DDIM", "PNDM", "LCM", "TCD", "DDPM"])
-def test_no_step_waits_for_the_gpu(name: str) -> None:
-    kind = getattr(diffusers, f"{name}Scheduler")
-    pairs = zip(samples(kind, True), samples(kind, False), strict=True)
-    assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_a_vae_of_another_type_is_made_once_and_leaves_the_first_alone() -> None:
@@ -247,3 +187,12 @@ def test_errands_are_done_in_order_and_survive_a_failure() -> None:
     gate.set()
     outbox.flush(30)
     assert done == [1, 2]
+
+
+def test_the_outbox_prepares_its_own_thread() -> None:
+    threads: list[threading.Thread] = []
+    outbox = Outbox(lambda: threads.append(threading.current_thread()))
+    outbox.put(lambda: threads.append(threading.current_thread()))
+    outbox.flush(30)
+    assert len(set(threads)) == 1
+    assert threads[0] is not threading.current_thread()

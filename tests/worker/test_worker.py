@@ -33,7 +33,7 @@ from app.worker.hub import Task
 from app.worker.inbox import Inbox
 from app.worker.loading import Parts, assemble
 from app.worker.loop import BROKEN_DEVICE, WorkLoop
-from app.worker.pixels import fetch
+from app.worker.pixels import OnTheWay, fetch
 from tests.checkpoints import make, snapshot
 from tests.checkpoints.parts import HIDDEN, clip_text, clip_tokenizer
 
@@ -296,6 +296,27 @@ def test_a_model_without_a_vae_has_no_previews(settings: Settings) -> None:
         messages = [message for message, _ in worker.hear()["job"]]
         assert messages[:-1] == [Started("job"), *(Step("job", step, 3) for step in (1, 2, 3))]
         assert isinstance(messages[-1], Finished)
+
+
+def test_the_checker_is_shown_finished_pixels_only(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It works beside what makes them, so that nothing else puts it behind."""
+    order: list[str] = []
+    wait = OnTheWay.wait
+
+    def waiting(way: OnTheWay) -> torch.Tensor:
+        order.append("there")
+        return wait(way)
+
+    def checking(*_: Any) -> Any:
+        order.append("checked")
+        return (False,), ()
+
+    monkeypatch.setattr(OnTheWay, "wait", waiting)
+    monkeypatch.setattr("app.worker.loop.check", checking)
+    worker.make(inputs())
+    assert order[:2] == ["there", "checked"]
 
 
 def test_images_that_cannot_be_sent_fail_their_job(
