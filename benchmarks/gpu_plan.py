@@ -49,7 +49,7 @@ class Model:
     options: tuple[str, ...] = ()
     pipeline: str = "text-to-image"
     loads: tuple[int, ...] = (1, 4, 16)
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = (("BFLOAT16", "true"),)
 
     @property
     def name(self) -> str:
