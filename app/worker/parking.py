@@ -105,7 +105,21 @@ def _of_dtype(vae: Any, dtype: torch.dtype) -> Any:
     return other.to(dtype).eval()
 
 
-class ParkedDenoiser:
+class StandIn:
+    """What a pipeline sees of a network whose calls are left to the hub."""
+
+    _network: Network
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Any]:
+        """That of the network: some pipelines choose by it, with isinstance."""
+        return type(self._network.module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network.module, name)
+
+
+class ParkedDenoiser(StandIn):
     """A denoiser in one request's copy of the pipeline."""
 
     def __init__(self, network: Network, shared: SharedValues, park: Park) -> None:
@@ -117,11 +131,8 @@ class ParkedDenoiser:
         """Have the denoiser called with these arguments."""
         return self._park(self._network.call(args, kwargs, self._shared))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network.module, name)
 
-
-class ParkedVae:
+class ParkedVae(StandIn):
     """A VAE in one request's copy of the pipeline: decoding waits its turn."""
 
     def __init__(self, versions: VaeVersions, shared: SharedValues, park: Park) -> None:
@@ -140,6 +151,3 @@ class ParkedVae:
             if isinstance(value, torch.dtype):
                 self._network = self._versions.of_dtype(value)
         return self
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network.module, name)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import Module
 
 from app.diffusion.accelerators.memory import offload_groups
 from app.settings import Settings
+from app.worker.hub import Task
 from tests.worker.conftest import (
     LoadPipe,
     Request,
@@ -132,3 +134,22 @@ def test_alone_a_request_is_what_plain_diffusers_makes_bit_for_bit(
     request = FAMILIES[family](1, 2)
     (outcome,) = Serving(pipe).serve([request])
     assert torch.equal(outcome, alone(pipe, request))
+
+
+def test_what_stands_for_a_network_is_of_its_class(load_pipe: LoadPipe) -> None:
+    """Sana's video pipelines choose by the class of their VAE, and all by what is a module."""
+    pipe = load_pipe("sd")
+    seen: list[tuple[bool, ...]] = []
+
+    def body(_: Task) -> None:
+        with serving.copies.lend((), lambda done: None) as own:
+            seen.append((own.vae is pipe.vae, own.unet is pipe.unet))
+            seen.append(tuple(isinstance(own.vae, kind) for kind in (type(pipe.vae), Module, str)))
+            seen.append(tuple(isinstance(own.unet, kind) for kind in (type(pipe.unet), Module)))
+            seen.append((own.device == pipe.device, own._execution_device == pipe.device))
+            seen.append((own.components.keys() == pipe.components.keys(),))
+
+    serving = Serving(pipe)
+    serving.hub.add(Task(body, (), lambda: False))
+    serving.finish()
+    assert seen == [(False, False), (True, True, False), (True, True), (True, True), (True,)]
